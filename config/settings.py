@@ -1,0 +1,199 @@
+"""Every setting, read once from the environment.
+
+In: environment variables, and those of the running stack of `$WAYBILL_HOME` where the environment names no database.
+Out: Django's settings. A missing or malformed variable ends the start with its name. `.env.example` lists them all.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+from environs import Env
+
+from config import logging as house_logging
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = Env()
+
+WAYBILL_HOME = env.path("WAYBILL_HOME", BASE_DIR / ".waybill")
+if not env.str("DATABASE_URL", None):
+    # What `make up` wrote for commands that join its stack; the process's own environment wins.
+    env.read_env(str(WAYBILL_HOME / "stack.env"), recurse=False)
+
+# ---------------------------------------------------------------- Django
+SECRET_KEY = env.str("SECRET_KEY")
+DEBUG = False
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["*"])
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = None
+APPEND_SLASH = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+STATIC_URL = "/static/"
+STATIC_ROOT = env.path("STATIC_ROOT", WAYBILL_HOME / "static")
+DATA_UPLOAD_MAX_MEMORY_SIZE = None  # the doors bound their bodies themselves: WAYBILL_MAX_BODY_BYTES
+
+WAYBILL_APPS = env.list("WAYBILL_APPS", [])
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.postgres",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "orchestrator",
+    "tracking",
+    "orders",
+    *WAYBILL_APPS,
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "config.sessions.AdminOnly",
+]
+ADMIN_MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+LOGGING_CONFIG = None
+house_logging.configure(level=env.str("LOG_LEVEL", "INFO"))
+
+# ---------------------------------------------------------------- parts
+WAYBILL_ROLE = env.str("WAYBILL_ROLE", "command", validate=lambda role: role in {"web", "worker", "beat", "command"})
+DATABASES = {"default": env.dj_db_url("DATABASE_URL")}
+_database = DATABASES["default"]
+_database["ENGINE"] = "django.db.backends.postgresql"
+_options = _database.setdefault("OPTIONS", {})
+_options["connect_timeout"] = 2
+# Statement and idle-in-transaction bounds: a long transaction anywhere slows every claim down.
+_options["options"] = "-c statement_timeout=60s -c idle_in_transaction_session_timeout=60s -c TimeZone=UTC"
+if WAYBILL_ROLE == "web":
+    _options["pool"] = {"min_size": 2, "max_size": env.int("WAYBILL_DATABASE_POOL", 20), "timeout": 2}
+else:
+    _database["CONN_MAX_AGE"] = None
+    _database["CONN_HEALTH_CHECKS"] = True
+
+BROKER_URL = env.str("BROKER_URL")
+CACHE_URL = env.str("CACHE_URL", BROKER_URL)
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": CACHE_URL,
+        "OPTIONS": {"socket_connect_timeout": 0.1, "socket_timeout": 0.1},
+        "KEY_PREFIX": "waybill",
+    }
+}
+
+# ---------------------------------------------------------------- REST
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["orchestrator.api.rendering.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Waybill",
+    "DESCRIPTION": "Hand in work, have an answer at once, follow it in the contract you already speak.",
+    "VERSION": "0.1.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# ---------------------------------------------------------------- credentials
+WAYBILL_SECRET_KEYS = env.dict("WAYBILL_SECRET_KEYS", {"1": SECRET_KEY})  # key id → key; the last one signs and hashes
+WAYBILL_TOKEN_SECONDS = env.int("WAYBILL_TOKEN_SECONDS", 3600)
+WAYBILL_TOKEN_ISSUER = env.str("WAYBILL_TOKEN_ISSUER", "waybill")
+WAYBILL_TOKEN_AUDIENCE = env.str("WAYBILL_TOKEN_AUDIENCE", "waybill")
+WAYBILL_JWKS_URL = env.str("WAYBILL_JWKS_URL", "")
+WAYBILL_JWKS_ISSUER = env.str("WAYBILL_JWKS_ISSUER", "")
+WAYBILL_JWKS_AUDIENCE = env.str("WAYBILL_JWKS_AUDIENCE", WAYBILL_TOKEN_AUDIENCE)
+WAYBILL_JWKS_ALGORITHMS = env.list("WAYBILL_JWKS_ALGORITHMS", ["RS256", "ES256"])
+WAYBILL_CLIENT_CACHE_SECONDS = env.float("WAYBILL_CLIENT_CACHE_SECONDS", 3.0)
+WAYBILL_TYPES_CACHE_SECONDS = env.float("WAYBILL_TYPES_CACHE_SECONDS", 2.0)
+
+# ---------------------------------------------------------------- doors
+WAYBILL_MAX_BODY_BYTES = env.int("WAYBILL_MAX_BODY_BYTES", 32 * 1024 * 1024)
+WAYBILL_MAX_MESSAGES = env.int("WAYBILL_MAX_MESSAGES", 10_000)
+WAYBILL_IDEMPOTENCY_HOURS = env.float("WAYBILL_IDEMPOTENCY_HOURS", 24.0)
+WAYBILL_IDEMPOTENCY_WAIT_SECONDS = env.float("WAYBILL_IDEMPOTENCY_WAIT_SECONDS", 10.0)
+WAYBILL_WEB_THREADS = env.int("WAYBILL_WEB_THREADS", 8)
+WAYBILL_WEB_QUEUE = env.int("WAYBILL_WEB_QUEUE", 64)
+
+# ---------------------------------------------------------------- engine (seconds unless named otherwise)
+WAYBILL_LEASE = env.float("WAYBILL_LEASE", 15.0)
+WAYBILL_HEARTBEAT = env.float("WAYBILL_HEARTBEAT", 5.0)
+WAYBILL_LEASE_MARGIN = env.float("WAYBILL_LEASE_MARGIN", 3.0)
+WAYBILL_SLICE = env.float("WAYBILL_SLICE", 2.0)
+WAYBILL_FLUSH_SIZE = env.int("WAYBILL_FLUSH_SIZE", 500)
+WAYBILL_FLUSH_AFTER = env.float("WAYBILL_FLUSH_AFTER", 0.2)
+WAYBILL_WAKE_FLAG = env.int("WAYBILL_WAKE_FLAG", 5)
+WAYBILL_PUBLISH_PAUSE = env.float("WAYBILL_PUBLISH_PAUSE", 1.0)
+WAYBILL_WINDOW_PLAIN = env.int("WAYBILL_WINDOW_PLAIN", 500)
+WAYBILL_WINDOW_CALLS = env.int("WAYBILL_WINDOW_CALLS", 100)
+WAYBILL_STOPS_AGE = env.float("WAYBILL_STOPS_AGE", 0.1)
+WAYBILL_SWEEP = env.float("WAYBILL_SWEEP", 0.5)
+WAYBILL_STALE_WAKE = env.float("WAYBILL_STALE_WAKE", 2.0)
+WAYBILL_DEAF_AFTER = env.float("WAYBILL_DEAF_AFTER", 30.0)
+WAYBILL_GRACE = env.float("WAYBILL_GRACE", 10.0)
+WAYBILL_HANDLER_GRACE = env.float("WAYBILL_HANDLER_GRACE", 5.0)
+WAYBILL_LOSSES_ALONE = env.int("WAYBILL_LOSSES_ALONE", 3)
+WAYBILL_RETRY_ATTEMPTS = env.int("WAYBILL_RETRY_ATTEMPTS", 5)
+WAYBILL_RETRY_FIRST = env.float("WAYBILL_RETRY_FIRST", 1.0)
+WAYBILL_RETRY_CEILING = env.float("WAYBILL_RETRY_CEILING", 300.0)
+WAYBILL_RETRY_AFTER_CEILING = env.float("WAYBILL_RETRY_AFTER_CEILING", 3600.0)
+WAYBILL_MAX_ANSWER_BYTES = env.int("WAYBILL_MAX_ANSWER_BYTES", 1024 * 1024)
+
+# ---------------------------------------------------------------- Celery: it carries wake-ups, and nothing else
+CELERY_BROKER_URL = BROKER_URL
+CELERY_TASK_DEFAULT_QUEUE = "waybill"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+CELERY_BROKER_POOL_LIMIT = 10
+CELERY_DB_REUSE_MAX = 10**9  # each shell begins with close_old_connections() instead
+CELERY_TIMEZONE = "UTC"
+if BROKER_URL.startswith(("redis", "valkey")):
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "socket_timeout": 5,
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    }
+CELERY_BEAT_SCHEDULE = {
+    "purge-idempotency-records": {
+        "task": "orchestrator.purge_idempotency_records",
+        "schedule": timedelta(minutes=10),
+    },
+}

@@ -1,0 +1,25 @@
+"""The ledger's tables, one file each."""
+
+from orchestrator.models.backend import Backend
+from orchestrator.models.client import Client, ClientSecret, Scope
+from orchestrator.models.idempotency_record import IdempotencyRecord
+from orchestrator.models.lane import ClientLane, Lane
+from orchestrator.models.message import Message
+from orchestrator.models.request import Request
+from orchestrator.models.state import State
+from orchestrator.models.worker import Claim, Worker
+
+__all__ = [
+    "Backend",
+    "Claim",
+    "Client",
+    "ClientLane",
+    "ClientSecret",
+    "IdempotencyRecord",
+    "Lane",
+    "Message",
+    "Request",
+    "Scope",
+    "State",
+    "Worker",
+]

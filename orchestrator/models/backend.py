@@ -1,0 +1,28 @@
+"""The HTTP services that carry out message types."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Backend(models.Model):
+    """A message type that is an HTTP service. `headers` hold secrets, so they are kept encrypted (`sealing.py`)."""
+
+    message_type = models.TextField(primary_key=True)
+    url = models.TextField()
+    timeout_seconds = models.FloatField(default=30.0, db_default=30.0)
+    attempts = models.PositiveSmallIntegerField(default=5, db_default=5)
+    lane = models.TextField(blank=True, default="", db_default="", help_text="empty: the type's own lane")
+    mandatory = models.BooleanField(default=False, db_default=False)
+    headers_sealed = models.BinaryField(null=True, editable=False)
+    schema = models.JSONField(null=True, blank=True, help_text="JSON Schema of the message's own fields")
+    updated_at = models.DateTimeField(auto_now=True, db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(timeout_seconds__gt=0), name="backend_timeout_positive"),
+            models.CheckConstraint(condition=models.Q(attempts__gte=1), name="backend_attempts_positive"),
+        ]
+
+    def __str__(self) -> str:
+        """Return the message type that it serves."""
+        return self.message_type
