@@ -8,4 +8,4 @@ class CompanyConfig(AppConfig):
     label = "company"
 
     def ready(self) -> None:
-        from tests.company import handlers  # noqa: F401, PLC0415 - importing it registers them
+        from tests.company import handlers  # noqa: F401 - importing it registers them

@@ -1,0 +1,16 @@
+"""The commands of Waybill's own processes: one truth for `make up`, docker-compose.yml and the tests.
+
+In: nothing. Out: command lines without the interpreter (`python -m …`), and the role each tells the settings.
+Called by the supervisor; `tests/repo` compares docker-compose.yml with it.
+"""
+
+WEB = (
+    *("granian", "--interface", "asgi", "--workers", "1", "--no-ws", "--log-level", "warning"),
+    *("--workers-kill-timeout", "5", "config.asgi:application"),
+)
+WORKER = (
+    *("celery", "-A", "config", "worker", "-P", "threads", "-c", "8", "--loglevel", "INFO"),
+    *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+)
+BEAT = ("celery", "-A", "config", "beat", "--loglevel", "INFO")
+WORKERS = 2
