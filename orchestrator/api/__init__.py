@@ -1,0 +1,1 @@
+"""What every door and window shares, and the engine's own endpoints: tokens, health, schema."""

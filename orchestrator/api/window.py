@@ -1,0 +1,112 @@
+"""What every door and window has in common: who may call it, and that nothing but its own error body comes out.
+
+In: Django's request, unwrapped: DRF's own negotiation, throttles and parsers cost more than the reads they surround.
+Out: the view's answer, or a `Problem` in the family's error body.
+Called by Django for each view; the checks go method → credentials → scope → content type → body.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.exceptions import APIException
+from rest_framework.views import APIView
+
+from orchestrator import auth, tokens
+from orchestrator.api import problems
+from orchestrator.models import Scope
+
+logger = logging.getLogger(__name__)
+
+
+class Request(HttpRequest):
+    """Django's request with the caller that `WindowView` puts on it (a name for the type checker, never built)."""
+
+    caller: auth.Caller
+
+
+class WindowView(APIView):
+    """One operation of a door or window. `scopes`: by HTTP method; a method that is not in it asks no credentials."""
+
+    scopes: ClassVar[dict[str, Scope]] = {}
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+        """Check the call in the agreed order, run the method, and turn whatever goes wrong into a `Problem`."""
+        try:
+            handler = self._handler(request)
+            scope = self.scopes.get("GET" if request.method == "HEAD" else str(request.method))
+            if scope is not None:
+                identify(request, scope=scope)
+            return handler(request, *args, **kwargs)
+        except Exception as failure:  # the one place where every failure gets its answer
+            return problems.respond(request.path, understand(failure, request=request))
+
+    def body(self, request: HttpRequest) -> bytes:
+        """Return the raw body. 415 unless it is declared as JSON, 413 when it is too long."""
+        check_content_type(request)
+        return read_body(request)
+
+    def options(self, *_args: Any, **_kwargs: Any) -> HttpResponse:  # type: ignore[override]
+        """Tell the methods that the path has."""
+        return HttpResponse(status=204, headers={"Allow": self._allow()})
+
+    def _handler(self, request: HttpRequest) -> Callable[..., HttpResponseBase]:
+        name = str(request.method).lower()
+        handler = getattr(self, name, None) if name in self.http_method_names else None
+        if handler is None:
+            allow = self._allow()
+            text = f"Method {request.method} is not allowed here, only {allow}"
+            raise problems.Problem(405, text, headers={"Allow": allow})
+        return cast("Callable[..., HttpResponseBase]", handler)
+
+    def _allow(self) -> str:
+        return ", ".join(self._allowed_methods())
+
+
+def identify(request: HttpRequest, *, scope: Scope | None = None) -> auth.Caller:
+    """Find out who calls, put it on the request as `caller`, and ask for the scope; raise a `Problem` 401 or 403."""
+    try:
+        caller = auth.authenticate(request.META.get("HTTP_AUTHORIZATION"))
+    except auth.BadCredentials as refusal:
+        raise problems.Problem(401, str(refusal)) from refusal
+    cast("Request", request).caller = caller
+    if scope is not None and scope not in caller.scopes:
+        raise problems.Problem(403, f"The scope {scope} is needed for this")
+    return caller
+
+
+def check_content_type(request: HttpRequest) -> None:
+    """Raise a `Problem` 415 unless the body is declared as JSON."""
+    media_type = (request.content_type or "").lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise problems.Problem(415, "The content type must be application/json")
+
+
+def read_body(request: HttpRequest) -> bytes:
+    """Return the raw body, or raise a `Problem` 413."""
+    limit = settings.WAYBILL_MAX_BODY_BYTES
+    declared = request.META.get("CONTENT_LENGTH") or "0"
+    if (declared.isdigit() and int(declared) > limit) or len(request.body) > limit:
+        raise problems.Problem(413, f"The body is longer than {limit} bytes")
+    return request.body
+
+
+def understand(failure: Exception, *, request: HttpRequest) -> problems.Problem:
+    """Turn whatever went wrong into the `Problem` that the caller is told. Unanticipated ones are logged, once."""
+    if isinstance(failure, problems.Problem):
+        return failure
+    if isinstance(failure, OperationalError | InterfaceError):
+        logger.warning("the ledger cannot be reached: %s", failure, extra={"path": request.path})
+        return problems.Problem(503, "The service is unavailable at present, please try again")
+    if isinstance(failure, tokens.IssuerUnreachable):
+        return problems.Problem(503, "The token's issuer cannot be asked at present, please try again")
+    if isinstance(failure, Http404):
+        return problems.Problem(404, "Resource was not found")
+    if isinstance(failure, APIException):
+        return problems.Problem(failure.status_code, str(failure.detail))
+    logger.error("unanticipated failure", exc_info=failure, extra={"path": request.path})
+    return problems.Problem(500, "Internal server error")

@@ -1,0 +1,73 @@
+"""Who is calling, and what the call may do.
+
+In: the `Authorization` header. Out: a `Caller`: the account, and the scopes of this call.
+Called by `api/window.py` for each call, and by the token endpoint.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from orchestrator import tokens
+from orchestrator.accounts import Account, create_secret, find, prove
+
+__all__ = ["Account", "BadCredentials", "Caller", "authenticate", "create_secret", "read_basic"]
+
+_LONGEST_HEADER = 16_384
+
+
+class BadCredentials(Exception):
+    """The credentials are missing or not valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One call's client. `scopes`: those of the token, as far as the client has them now."""
+
+    account: Account
+    scopes: frozenset[str]
+
+
+def authenticate(header: str | None) -> Caller:
+    """Return who sent this `Authorization` header; raise `BadCredentials`, or `tokens.IssuerUnreachable`."""
+    if not header:
+        raise BadCredentials("Credentials are required: a bearer token, or HTTP Basic")
+    scheme, _, credentials = header.strip().partition(" ")
+    if len(header) > _LONGEST_HEADER:
+        raise BadCredentials("The Authorization header is too long")
+    if scheme.lower() == "bearer":
+        return _from_token(credentials.strip())
+    if scheme.lower() == "basic":
+        return _from_secret(*read_basic(credentials))
+    raise BadCredentials("The Authorization header must be Bearer or Basic")
+
+
+def read_basic(credentials: str) -> tuple[str, str]:
+    """Split HTTP Basic credentials (RFC 7617, UTF-8) into id and secret; raise `BadCredentials`."""
+    try:
+        text = base64.b64decode(credentials.strip(), validate=True).decode()
+    except (binascii.Error, ValueError) as malformed:
+        raise BadCredentials("The Basic credentials are malformed") from malformed
+    client_id, colon, secret = text.partition(":")
+    if not colon:
+        raise BadCredentials("The Basic credentials are malformed")
+    return client_id, secret
+
+
+def _from_secret(client_id: str, secret: str) -> Caller:
+    account = prove(client_id, secret)
+    if account is None:
+        raise BadCredentials("The client id or secret is wrong")
+    return Caller(account=account, scopes=account.scopes)
+
+
+def _from_token(text: str) -> Caller:
+    try:
+        token = tokens.read(text)
+    except tokens.BadToken as refusal:
+        raise BadCredentials(str(refusal)) from refusal
+    account = find(token.client_id)
+    if account is None:
+        raise BadCredentials("The token's client is unknown or disabled")
+    granted = account.scopes if token.scopes is None else account.scopes & token.scopes
+    return Caller(account=account, scopes=granted)
