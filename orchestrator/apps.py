@@ -4,13 +4,14 @@ from django.apps import AppConfig
 
 
 class OrchestratorConfig(AppConfig):
-    """Registers the built-in message type `Echo`."""
+    """Registers the built-in message type `Echo`, and the back ends' types."""
 
     name = "orchestrator"
 
     def ready(self) -> None:
         """Make the engine's own message types known."""
-        from orchestrator import echo, worker  # noqa: PLC0415 - models and Celery are ready only now
+        from orchestrator import backend_types, echo, worker  # noqa: PLC0415 - models and Celery are ready only now
 
         echo.register()
+        backend_types.register()
         worker.connect_signals()

@@ -1,0 +1,77 @@
+"""`manage.py backend`: make a message type an HTTP service, or change one.
+
+In: a message type, and what to set. Out: a row, obeyed by running processes within 5 s. Called by operators.
+"""
+
+from argparse import BooleanOptionalAction
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from orchestrator import backend_types
+from orchestrator.management.errors import told_in_one_line
+from orchestrator.models import Backend
+
+
+class Command(BaseCommand):
+    """Translates options into `backend_types.save`, and says what stands. Headers are never shown again."""
+
+    help = "Create or update a back end: the HTTP service that carries out a message type."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options."""
+        parser.add_argument("message_type", metavar="TYPE", help="the message type, a new one included")
+        parser.add_argument("--url", help="where its messages are POSTed to; a new back end needs one")
+        parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for a whole call (default 30)")
+        parser.add_argument("--attempts", type=int, metavar="N", help="tries in all (default 5)")
+        parser.add_argument("--lane", help="the lane its messages wait in; empty: its own")
+        parser.add_argument("--mandatory", action=BooleanOptionalAction, help="without it a poll's answer is an error")
+        headers = parser.add_mutually_exclusive_group()
+        headers.add_argument("--header", action="append", metavar="'K: V'", help="sent with each call; repeatable")
+        headers.add_argument("--no-headers", action="store_true", help="send none of its own any more")
+        schema = parser.add_mutually_exclusive_group()
+        schema.add_argument("--schema", metavar="FILE", help="JSON Schema of the message's own fields")
+        schema.add_argument("--no-schema", action="store_true", help="accept any fields again")
+
+    def handle(self, **options: Any) -> None:
+        """Save, and print the row."""
+        with told_in_one_line():
+            row, is_new = backend_types.save(options["message_type"], _changes(options))
+        self.stdout.write(f"back end: {row.message_type} ({'created' if is_new else 'updated'})")
+        self.stdout.write(f"url: {row.url}")
+        self.stdout.write(f"timeout: {row.timeout_seconds:g} s, attempts: {row.attempts}")
+        self.stdout.write(f"lane: {row.lane or row.message_type}, mandatory: {'yes' if row.mandatory else 'no'}")
+        self.stdout.write(f"headers: {_header_names(row)}, schema: {'none' if row.schema is None else 'its own'}")
+
+
+def _changes(options: dict[str, Any]) -> backend_types.Changes:
+    """Take what was asked for; what no option names stays as it is. Headers are replaced as a whole."""
+    changes = backend_types.Changes()
+    if options["url"] is not None:
+        changes["url"] = options["url"]
+    if options["timeout"] is not None:
+        changes["timeout_seconds"] = options["timeout"]
+    if options["attempts"] is not None:
+        changes["attempts"] = options["attempts"]
+    if options["lane"] is not None:
+        changes["lane"] = options["lane"]
+    if options["mandatory"] is not None:
+        changes["mandatory"] = options["mandatory"]
+    if options["header"] or options["no_headers"]:
+        changes["headers"] = backend_types.parse_headers(options["header"] or ())
+    if options["schema"] or options["no_schema"]:
+        changes["schema"] = _read_schema(options["schema"]) if options["schema"] else None
+    return changes
+
+
+def _read_schema(path: str) -> dict[str, Any]:
+    try:
+        return backend_types.parse_schema(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as unreadable:
+        raise CommandError(f"the schema can't be read: {unreadable}") from unreadable
+
+
+def _header_names(row: Backend) -> str:
+    return ", ".join(name for name, _ in backend_types.unseal_headers(row.headers_sealed)) or "none"

@@ -1,0 +1,74 @@
+"""`manage.py client`: make a client, or change one.
+
+In: an id, and what to set. Out: a row, and its secret when one was generated. Called by operators.
+"""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from orchestrator import clients, handlers
+from orchestrator.management.errors import told_in_one_line
+from orchestrator.models import Scope
+
+
+class Command(BaseCommand):
+    """Translates options into `clients.save`, and says what stands."""
+
+    help = "Create or update a client. What no option names stays as it is; a new client may do everything."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options."""
+        parser.add_argument("id", help="the client id that it authenticates with")
+        parser.add_argument("--secret", help="one more valid secret (a new client without one gets one, shown once)")
+        parser.add_argument("--replace-secrets", action="store_true", help="end all its other secrets")
+        parser.add_argument("--name", help="a name for people (default: the id)")
+        scopes = parser.add_mutually_exclusive_group()
+        scopes.add_argument("--scope", action="append", help=f"may be repeated: {', '.join(Scope.values)}")
+        scopes.add_argument("--all-scopes", action="store_true", help="all of them, now and later")
+        types = parser.add_mutually_exclusive_group()
+        types.add_argument("--type", action="append", help="a message type that it may send; may be repeated")
+        types.add_argument("--all-types", action="store_true", help="all of them, now and later")
+        parser.add_argument("--max-in-flight", type=int, metavar="N", help="its open requests at most; 0: no limit")
+
+    def handle(self, **options: Any) -> None:
+        """Save, and print the client; its secret only when it was generated now."""
+        with told_in_one_line():
+            saved = clients.save(
+                options["id"], _changes(options), secret=options["secret"], replace_secrets=options["replace_secrets"]
+            )
+            unknown = sorted(set(options["type"] or ()) - set(handlers.catalogue()))
+        self._print(saved)
+        for name in unknown:
+            self.stderr.write(f"note: there is no message type {name!r} yet")
+
+    def _print(self, saved: clients.Saved) -> None:
+        client = saved.client
+        self.stdout.write(f"client: {client.client_id} ({'created' if saved.is_new else 'updated'})")
+        self.stdout.write(f"name: {client.name}")
+        self.stdout.write(f"feed: {client.feed_id}")
+        self.stdout.write(f"scopes: {_list(client.scopes)}")
+        self.stdout.write(f"types: {_list(client.types)}")
+        self.stdout.write(f"max in flight: {client.max_in_flight or 'no limit'}")
+        if saved.secret:
+            self.stdout.write(f"secret: {saved.secret}")
+            self.stdout.write("Keep the secret now: it is not shown again.")
+
+
+def _changes(options: dict[str, Any]) -> clients.Changes:
+    """Take what was asked for, and nothing else: an update must not widen what a client may do."""
+    changes = clients.Changes()
+    if options["name"] is not None:
+        changes["name"] = options["name"]
+    if options["scope"] or options["all_scopes"]:
+        changes["scopes"] = options["scope"]
+    if options["type"] or options["all_types"]:
+        changes["types"] = options["type"]
+    if options["max_in_flight"] is not None:
+        changes["max_in_flight"] = options["max_in_flight"] or None
+    return changes
+
+
+def _list(names: list[str] | None) -> str:
+    return "all" if names is None else ", ".join(names) or "none"
