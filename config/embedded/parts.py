@@ -13,4 +13,9 @@ WORKER = (
     *("--without-gossip", "--without-mingle", "--without-heartbeat"),
 )
 BEAT = ("celery", "-A", "config", "beat", "--loglevel", "INFO")
+SANDBOX = (
+    *("granian", "--interface", "asgi", "--workers", "1", "--no-ws", "--log-level", "warning"),
+    "config.embedded.sandbox:application",
+)
 WORKERS = 2
+DEMO_CLIENT, DEMO_SECRET = "demo", "demo-secret"  # made by `make up` only, in its own database

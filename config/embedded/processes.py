@@ -4,6 +4,7 @@ In: a command, its environment, a log file. Out: a `Child` to watch and to stop.
 Called by the supervisor and by the tests' throwaway servers.
 """
 
+import contextlib
 import ctypes
 import os
 import pwd
@@ -45,19 +46,15 @@ class Child:
 
     def end(self) -> None:
         """Kill whatever is left of the process group and reap the leader: a dead leader's group may live on."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait(timeout=_KILL_WAIT)
 
     def stop(self, *, within: float) -> None:
         """Ask, wait `within` seconds, then end what is left."""
         self.ask_to_stop()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=within)
-        except subprocess.TimeoutExpired:
-            pass
         self.end()
 
 
@@ -70,7 +67,10 @@ def start(
     stop_signal: signal.Signals = signal.SIGTERM,
     user: pwd.struct_passwd | None = None,
 ) -> Child:
-    """Start a command in its own session, its output appended to `log`; it is signalled when the calling *thread* ends."""
+    """Start a command in its own session, its output appended to `log`.
+
+    The kernel sends it `stop_signal` when the calling *thread* ends, however that ends.
+    """
     with log.open("ab") as output:
         process = subprocess.Popen(
             list(command),
@@ -80,7 +80,7 @@ def start(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=lambda: _die_with_parent(stop_signal),
+            preexec_fn=lambda: _die_with_parent(stop_signal),  # noqa: PLW1509 - it calls one C function, loaded already
             user=user.pw_uid if user else None,
             group=user.pw_gid if user else None,
             extra_groups=[] if user else None,
@@ -100,7 +100,10 @@ def wait_until(ready: Callable[[], bool], *, what: str, within: float, child: Ch
 
 
 def end_by_directory(directory: Path, *, user: pwd.struct_passwd | None) -> None:
-    """Kill every process that works in `directory`, as the user they run as: root in a container may not look at them."""
+    """Kill every process that works in `directory`.
+
+    Looked up as the user they run as: in a container root may not look at another user's processes.
+    """
     subprocess.run(
         ["/bin/sh", "-c", _KILL_BY_DIRECTORY, "sh", str(directory)],
         check=True,
@@ -112,7 +115,7 @@ def end_by_directory(directory: Path, *, user: pwd.struct_passwd | None) -> None
 
 
 def free_port() -> int:
-    """Return a free loopback port below the range of outgoing connections, so that nobody takes it while its part restarts."""
+    """Return a free loopback port below the range of outgoing connections: nobody takes it while its part restarts."""
     for _ in range(1000):
         port = SystemRandom().randrange(20_000, 32_000)
         if port_is_free(port):
@@ -133,5 +136,5 @@ def port_is_free(port: int, *, host: str = "127.0.0.1") -> bool:
 
 
 def _die_with_parent(stop_signal: signal.Signals) -> None:
-    """Let the kernel signal this process when its parent thread ends; runs between fork and exec, after the user is set."""
+    """Let the kernel signal this process when its parent thread ends. Runs before exec, after the user is set."""
     _libc.prctl(_PR_SET_PDEATHSIG, int(stop_signal))
