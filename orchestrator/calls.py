@@ -1,0 +1,66 @@
+"""A lane's calls in flight: its async and HTTP handlers on the process's event loop.
+
+In: claimed messages with their types. Out: their outcomes, put to the recorder as each ends. Called by the drain.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from orchestrator import processing
+from orchestrator.handlers import MessageType
+from orchestrator.outcomes import Outcome
+from orchestrator.queue import Claimed
+
+if TYPE_CHECKING:
+    from orchestrator.worker import WorkerProcess
+
+
+class Calls:
+    """How many calls of one lane are in flight; they outlive the drain that launched them."""
+
+    def __init__(self, process: "WorkerProcess") -> None:
+        """Have none in flight."""
+        self._process = process
+        self._condition = threading.Condition()
+        self.in_flight = 0
+
+    def launch(self, jobs: Sequence[tuple[Claimed, MessageType]]) -> None:
+        """Begin calls on the event loop: one hop for all of them."""
+        if jobs:
+            with self._condition:
+                self.in_flight += len(jobs)
+            self._process.loop.run(self._spawn, jobs)
+
+    def wait_for_room(self, *, below: int, until: float) -> None:
+        """Wait until no more than `below` are in flight, until monotonic time `until`, or until the process stops."""
+        with self._condition:
+            while self.in_flight > below and not self._process.stopping.is_set():
+                remaining = until - time.monotonic()
+                if remaining <= 0:
+                    return
+                self._condition.wait(timeout=min(remaining, 0.5))
+
+    def _spawn(self, jobs: Sequence[tuple[Claimed, MessageType]]) -> None:
+        for message, message_type in jobs:
+            self._process.loop.keep(asyncio.get_running_loop().create_task(self._run(message, message_type)))
+
+    async def _run(self, message: Claimed, message_type: MessageType) -> None:
+        outcome = await self._outcome(message, message_type)
+        with self._condition:
+            self.in_flight -= 1
+            last = not self.in_flight
+            self._condition.notify_all()
+        self._process.recorder.put([outcome], hurry=last)
+
+    async def _outcome(self, message: Claimed, message_type: MessageType) -> Outcome:
+        try:
+            refusal = await self._process.gate.refusal_async(message)
+        except asyncio.CancelledError:
+            return processing.returned(message)
+        if refusal is not None:
+            return refusal
+        with self._process.watch.over([message], timeout=message_type.timeout):
+            return await processing.call(message, message_type)

@@ -1,0 +1,31 @@
+"""Is this worker process alive but deaf? It happens after a reconnect to Redis.
+
+In: what waits at each sweep, and each wake-up that comes. Out: certain, or not. Called by housekeeping.
+"""
+
+import time
+from collections.abc import Collection
+
+from django.conf import settings
+
+
+class Deafness:
+    """How long work for this process's queues has waited without a wake-up reaching it."""
+
+    def __init__(self, *, queues: Collection[str]) -> None:
+        """Listen for wake-ups on these Celery queues."""
+        self._queues = frozenset(queues)
+        self._since: float | None = None
+
+    def note_wake_up(self) -> None:
+        """A wake-up came: begin anew."""
+        self._since = None
+
+    def is_certain(self, *, waiting_queues: Collection[str]) -> bool:
+        """Take in the queues of the lanes that wait now; tell whether they have waited too long without a wake-up."""
+        if self._queues.isdisjoint(waiting_queues):
+            self._since = None
+            return False
+        now = time.monotonic()
+        self._since = self._since or now
+        return now - self._since >= settings.WAYBILL_DEAF_AFTER

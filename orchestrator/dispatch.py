@@ -1,0 +1,144 @@
+"""Wake a lane: tell the worker processes that it has claimable messages.
+
+In: names of lanes. Out: at most one Celery message each, on the lane's queue. Called, after commit, by whoever made a
+message claimable: intake, the release of a retry, give-back, replay, resume.
+
+A wake-up carries nothing but the lane's name, so losing one costs delay (a sweep makes it good) and doubling one costs
+a claim that finds nothing. Waking never raises, and never costs its caller more than 250 ms.
+"""
+
+import threading
+import time
+from collections.abc import Iterable
+from functools import cache
+
+import structlog
+from celery import current_app
+from django.conf import settings
+from django.core.cache import cache as shared_cache
+from django.db import Error as DatabaseError
+from django.db import connection
+from kombu import Connection, pools
+
+log = structlog.get_logger(__name__)
+
+DRAIN = "orchestrator.drain"
+"""The name of the Celery task that works a lane off."""
+
+_QUEUES_KNOWN_FOR = 5.0
+
+
+def wake_all(lanes: Iterable[str]) -> None:
+    """Wake each lane once."""
+    for lane in sorted(set(lanes)):
+        wake(lane)
+
+
+def wake(lane: str) -> None:
+    """Wake a lane, unless a wake-up for it is already on its way."""
+    if not _rest.over():
+        return  # the broker failed within the last second: the sweep takes over
+    if _raise_flag(lane):
+        wake_regardless(lane)
+
+
+def wake_regardless(lane: str) -> bool:
+    """Publish a wake-up whatever the flag says, and tell whether the broker took it."""
+    try:
+        _publish(lane)
+    except Exception as error:  # noqa: BLE001 - a broker fails in as many ways as there are transports
+        lower_flag(lane)
+        _rest.begin()
+        log.warning("wake-up not published", lane=lane, error=repr(error))
+        return False
+    return True
+
+
+def lower_flag(lane: str) -> None:
+    """Forget that a wake-up is on its way. The drain does so *before* it claims, so no commit can slip between."""
+    try:
+        shared_cache.delete(_flag(lane))
+    except Exception as error:  # noqa: BLE001 - the flag falls by itself
+        log.debug("flag not lowered", lane=lane, error=repr(error))
+
+
+def warm_up() -> None:
+    """Open the publisher's connection, so that a process's first POST doesn't pay for it."""
+    try:
+        with _producers().acquire(block=True, timeout=1) as producer:
+            producer.connection.ensure_connection(max_retries=1)
+    except Exception as error:  # noqa: BLE001 - the broker may be away: the first publish will see
+        log.info("broker not reached at start", error=repr(error))
+
+
+class _Rest:
+    """The pause after a failed publish: a dead broker may cost a POST its time-out once a second, not each time."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def begin(self) -> None:
+        self._until = time.monotonic() + settings.WAYBILL_PUBLISH_PAUSE
+
+    def over(self) -> bool:
+        return time.monotonic() >= self._until
+
+
+_rest = _Rest()
+
+
+def _flag(lane: str) -> str:
+    return f"wake:{lane}"
+
+
+def _raise_flag(lane: str) -> bool:
+    """Tell whether it is for us to publish; without a cache it always is."""
+    try:
+        return shared_cache.add(_flag(lane), 1, timeout=settings.WAYBILL_WAKE_FLAG)
+    except Exception as error:  # noqa: BLE001 - no cache: publish
+        log.debug("flag not raised", lane=lane, error=repr(error))
+        return True
+
+
+def _publish(lane: str) -> None:
+    with _producers().acquire(block=True, timeout=0.1) as producer:
+        current_app.send_task(DRAIN, kwargs={"lane": lane}, queue=_queues.of(lane), producer=producer, retry=False)
+
+
+@cache
+def _producers() -> pools.ProducerPool:
+    """A publisher of our own: Celery's defaults would let a dead broker hold a POST for six seconds."""
+    options = {"max_retries": 0, "socket_timeout": 0.1, "socket_connect_timeout": 0.1, "retry_on_timeout": False}
+    publisher = Connection(
+        settings.BROKER_URL,
+        connect_timeout=0.1,
+        transport_options=options if settings.BROKER_URL.startswith("redis") else {"max_retries": 0},
+    )
+    return pools.producers[publisher]
+
+
+class _Queues:
+    """Which Celery queue serves which lane: read from the ledger every few seconds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[str, str] = {}
+        self._read_at = float("-inf")
+
+    def of(self, lane: str) -> str:
+        with self._lock:
+            if time.monotonic() - self._read_at > _QUEUES_KNOWN_FOR or lane not in self._known:
+                self._read()
+            return self._known.get(lane, settings.CELERY_TASK_DEFAULT_QUEUE)
+
+    def _read(self) -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT name, queue FROM orchestrator_lane")
+                self._known = dict(cursor.fetchall())
+                self._read_at = time.monotonic()
+        except DatabaseError as error:
+            log.debug("lanes not read", error=repr(error))
+
+
+_queues = _Queues()

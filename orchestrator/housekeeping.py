@@ -1,0 +1,116 @@
+"""The thread in every worker process that keeps it alive and the ledger tidy.
+
+In: the clock. Out: renewed leases, released retries, given-back claims, expired deadlines, wake-ups of lanes that
+wait. Started when the worker is ready. It logs instead of dying when the database is away.
+"""
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+from django.conf import settings
+from django.db import close_old_connections, connection
+
+from orchestrator import dispatch, queue, recovery, stopping
+from orchestrator.deafness import Deafness
+
+if TYPE_CHECKING:
+    from orchestrator.worker import WorkerProcess
+
+log = structlog.get_logger(__name__)
+
+
+class Housekeeping:
+    """One sweep after the other, with jitter, until the process stops."""
+
+    def __init__(self, process: "WorkerProcess") -> None:
+        """Keep this process's house."""
+        self._process = process
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._renewed_at = float("-inf")
+        self._woken_at: dict[str, float] = {}
+        self._deafness = Deafness(queues=process.identity.queues)
+
+    def start(self) -> None:
+        """Renew once, so that the worker is known, and begin to sweep."""
+        self._attempt(self._renew_when_due)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def note_wake_up(self) -> None:
+        """A wake-up has reached this process: it is not deaf."""
+        self._deafness.note_wake_up()
+
+    def _run(self) -> None:
+        while not self._stop.wait(settings.WAYBILL_SWEEP * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter
+            self._end_if_hung()
+            for chore in (self._renew_when_due, self._release, self._recover, self._expire, self._wake):
+                self._attempt(chore)
+        connection.close()
+
+    def _attempt(self, chore: Callable[[], None]) -> None:
+        try:
+            close_old_connections()
+            chore()
+        except Exception as error:  # noqa: BLE001 - a chore that fails today is done by the next sweep
+            log.warning("chore failed", chore=chore.__name__.lstrip("_"), error=repr(error))
+            connection.close()
+
+    # ------------------------------------------------------------ the chores
+
+    def _renew_when_due(self) -> None:
+        """Renew all leases with one statement; what is not ours any more is told to the holdings."""
+        now = time.monotonic()
+        if now - self._renewed_at < settings.WAYBILL_HEARTBEAT:
+            return
+        held = self._process.holdings.claims()
+        renewal = queue.renew(self._process.identity)
+        self._renewed_at = now
+        if lost := self._process.holdings.renewed(before=held, still_ours=renewal.claims, at=now):
+            log.warning("claims lost to others", claims=sorted(lost))
+
+    def _release(self) -> None:
+        dispatch.wake_all(recovery.release_due_retries())
+
+    def _recover(self) -> None:
+        recovery.suspect_expired_claims()
+        dispatch.wake_all(recovery.give_back_lost_claims())
+        recovery.forget_silent_workers()
+
+    def _expire(self) -> None:
+        stopping.expire_overdue()
+
+    def _wake(self) -> None:
+        """Wake lanes that wait although they were woken: ignoring the flag, but each at most once per stale time."""
+        lanes = recovery.find_waiting_lanes()
+        now = time.monotonic()
+        answered = True
+        for lane in lanes:
+            if now - self._woken_at.get(lane.name, float("-inf")) >= settings.WAYBILL_STALE_WAKE:
+                answered = dispatch.wake_regardless(lane.name) and answered
+                self._woken_at[lane.name] = now
+        self._exit_if_deaf([lane.queue for lane in lanes], broker_answers=answered)
+
+    # ------------------------------------------------------------ the exits
+
+    def _end_if_hung(self) -> None:
+        """End the process when a handler is over its timeout and grace: a thread can't be; recovery does the rest."""
+        if hung := self._process.watch.overdue():
+            log.critical("handler hangs: the process ends", messages=[str(message.id) for message in hung])
+            os._exit(os.EX_SOFTWARE)
+
+    def _exit_if_deaf(self, waiting_queues: list[str], *, broker_answers: bool) -> None:
+        """An idle worker that sees work of its own waiting, wakes it, and is never woken, has lost its ears."""
+        idle = self._process.is_idle() and broker_answers
+        if self._deafness.is_certain(waiting_queues=waiting_queues if idle else []):
+            log.critical("no wake-up reaches this process: it ends, to be started anew")
+            os._exit(os.EX_TEMPFAIL)

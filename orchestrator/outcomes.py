@@ -1,0 +1,236 @@
+"""Record results: one transaction a flush.
+
+In: what handlers ended with. Out: final statuses, retries, counters, stops and effects, all or nothing.
+Called by the recorder of a worker process.
+
+Everything follows the rows that the UPDATE *returned* (`claim = mine AND status = Processing`), never the list handed
+in. So a flush is fenced: a worker whose claim was given away writes nothing; and it is safe to repeat when a COMMIT's
+answer was lost.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+import structlog
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+from psycopg.types.json import Jsonb
+
+from orchestrator import database_errors, finishing, stopping
+from orchestrator.finishing import Finished
+from orchestrator.lifecycle import FINAL, WORDS, ErrorPolicy, FailureKind, Status, StopReason
+
+log = structlog.get_logger(__name__)
+
+INTERNAL_TEXT = "The message could not be processed"
+"""What a client sees of an internal failure; the log has all of it."""
+TIMEOUT_TEXT = "The message was not processed in time"
+
+
+class Ending(Enum):
+    """How a handler's work on a message ended."""
+
+    COMPLETE = "complete"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    TIMED_OUT = "timed out"
+    RETRY = "retry"
+    SKIPPED = "skipped"  # its request was stopped before it began
+    RETURNED = "returned"  # never begun here: given back untouched
+    INTERRUPTED = "interrupted"  # begun, and given back by a graceful stop
+
+
+_BEGUN = frozenset({Ending.COMPLETE, Ending.REJECTED, Ending.FAILED, Ending.TIMED_OUT, Ending.RETRY})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one claimed message. `result` is JSON text; `delay` seconds until it is claimable again."""
+
+    message_id: uuid.UUID
+    request_id: uuid.UUID
+    claim_id: int
+    ending: Ending
+    result: str | None = None
+    error: str | None = None
+    delay: float | None = None
+
+
+def flush(outcomes: Sequence[Outcome], *, finished_claims: Iterable[int] = ()) -> None:
+    """Record outcomes, and end the claims that hold nothing more.
+
+    Raises the database's error when the ledger can't be reached (`database_errors.is_passing`): nothing is lost then,
+    and the same call may be repeated. Any other error is somebody's fault: the flush is halved until the culprit
+    stands alone, and that one is recorded as Failed, internal, without effect.
+    """
+    claims = list(finished_claims)
+    try:
+        _record(outcomes, finished_claims=claims)
+    except Exception as error:
+        if database_errors.is_passing(error):
+            raise
+        if len(outcomes) > 1:
+            middle = len(outcomes) // 2
+            flush(outcomes[:middle])
+            flush(outcomes[middle:], finished_claims=claims)
+            return
+        log.exception("outcome can't be recorded", message_id=str(outcomes[0].message_id))
+        culprit = replace(outcomes[0], ending=Ending.FAILED, result=None, error=None, delay=None)
+        _record([culprit], finished_claims=claims, effects=False)
+
+
+@database_errors.repeat_deadlocked
+def _record(outcomes: Sequence[Outcome], *, finished_claims: list[int], effects: bool = True) -> None:
+    """One unit of work. Locks in the house's order: claims → requests (by id) → messages → effect rows → client lanes."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        held = _lock_claims(cursor, {outcome.claim_id for outcome in outcomes})
+        fenced = [outcome for outcome in outcomes if outcome.claim_id in held]
+        requests = lock_requests(cursor, {outcome.request_id for outcome in fenced})
+        finished = _write_messages(cursor, fenced, stopped=requests.stopped)
+        finished += halt_failed(cursor, finished, halting=requests.halting)
+        finishing.settle(cursor, finished, effects=effects)
+        _end_claims(cursor, finished_claims)
+
+
+def halt_failed(
+    cursor: CursorWrapper, finished: Sequence[Finished], *, halting: frozenset[uuid.UUID]
+) -> list[Finished]:
+    """Stop the requests under haltOnError of which a message has just failed; return what that cancelled."""
+    failed = {message.request_id for message in finished if message.status is Status.FAILED}
+    return stopping.stop_locked(cursor, sorted(failed & halting), reason=StopReason.HALTED)
+
+
+@dataclass(frozen=True, slots=True)
+class LockedRequests:
+    """What must be known of requests whose rows this transaction has locked: those stopped, those that a failure halts."""
+
+    stopped: frozenset[uuid.UUID]
+    halting: frozenset[uuid.UUID]
+
+
+def _lock_claims(cursor: CursorWrapper, claim_ids: set[int]) -> set[int]:
+    """The fence: a claim that recovery has given back exists no more, whatever the clock says."""
+    cursor.execute(
+        "SELECT id FROM orchestrator_claim WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE", (sorted(claim_ids),)
+    )
+    return {claim_id for (claim_id,) in cursor.fetchall()}
+
+
+def lock_requests(cursor: CursorWrapper, request_ids: set[uuid.UUID]) -> LockedRequests:
+    """Lock requests in id order, and tell which of them are stopped and which a failure would halt."""
+    cursor.execute(
+        "SELECT id, stopped_at IS NOT NULL, error_policy FROM orchestrator_request"
+        " WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE",
+        (list(request_ids),),
+    )
+    rows = cursor.fetchall()
+    return LockedRequests(
+        stopped=frozenset(request_id for request_id, stopped, _ in rows if stopped),
+        halting=frozenset(
+            request_id for request_id, stopped, policy in rows if not stopped and policy == ErrorPolicy.HALT.value
+        ),
+    )
+
+
+# By primary key; the fence is the second line of WHERE. No update of a message is HOT, so each gets exactly one.
+_WRITE = """
+UPDATE orchestrator_message AS message SET
+    status = written.status,
+    failure_kind = written.failure_kind,
+    result = written.result,
+    errors = written.errors,
+    attempts = message.attempts + written.attempts,
+    losses = message.losses + written.losses,
+    available_at = now() + written.delay * interval '1 second',
+    claim_id = NULL,
+    processed_at = CASE WHEN written.status <> %(queued)s THEN statement_timestamp() END
+FROM unnest(%(ids)s::uuid[], %(claims)s::bigint[], %(statuses)s::text[], %(kinds)s::text[], %(results)s::text[],
+            %(errors)s::jsonb[], %(attempts)s::smallint[], %(losses)s::smallint[], %(delays)s::float8[])
+    AS written (id, claim_id, status, failure_kind, result, errors, attempts, losses, delay)
+WHERE message.id = written.id
+  AND message.claim_id = written.claim_id AND message.status = %(processing)s
+RETURNING message.id, message.request_id, message.client_id, message.type, message.processed_at
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What one outcome writes into its message."""
+
+    status: Status
+    kind: FailureKind | None = None
+    errors: tuple[str, ...] = ()
+
+
+def _row(outcome: Outcome, *, stopped: bool) -> _Row:
+    """Decide what an outcome writes. A message that would be Queued again behind a stop is Cancelled instead."""
+    match outcome.ending:
+        case Ending.COMPLETE:
+            return _Row(Status.COMPLETE)
+        case Ending.REJECTED:
+            return _Row(Status.FAILED, FailureKind.REJECTED, (outcome.error or INTERNAL_TEXT,))
+        case Ending.FAILED:
+            return _Row(Status.FAILED, FailureKind.INTERNAL, (INTERNAL_TEXT,))
+        case Ending.TIMED_OUT:
+            return _Row(Status.FAILED, FailureKind.TIMEOUT, (TIMEOUT_TEXT,))
+        case Ending.SKIPPED:
+            return _Row(Status.CANCELLED)
+        case Ending.RETRY | Ending.RETURNED | Ending.INTERRUPTED:
+            return _Row(Status.CANCELLED if stopped else Status.QUEUED)
+
+
+def _write_messages(
+    cursor: CursorWrapper, outcomes: Sequence[Outcome], *, stopped: frozenset[uuid.UUID]
+) -> list[Finished]:
+    """Write the outcomes that are still ours to write, and return those that became final."""
+    if not outcomes:
+        return []
+    rows = [_row(outcome, stopped=outcome.request_id in stopped) for outcome in outcomes]
+    cursor.execute(_WRITE, _columns(outcomes, rows))
+    written = {outcome.message_id: (outcome, row) for outcome, row in zip(outcomes, rows, strict=True)}
+    return [
+        _finished(columns, *written[columns[0]])
+        for columns in cursor.fetchall()
+        if written[columns[0]][1].status in FINAL
+    ]
+
+
+def _finished(columns: tuple[Any, ...], outcome: Outcome, row: _Row) -> Finished:
+    message_id, request_id, client_id, message_type, processed_at = columns
+    return Finished(
+        message_id=message_id,
+        request_id=request_id,
+        client_id=client_id,
+        type=message_type,
+        status=row.status,
+        processed_at=processed_at,
+        failure_kind=row.kind,
+        result=outcome.result,
+        errors=row.errors,
+    )
+
+
+def _columns(outcomes: Sequence[Outcome], rows: Sequence[_Row]) -> dict[str, Any]:
+    return {
+        "ids": [outcome.message_id for outcome in outcomes],
+        "claims": [outcome.claim_id for outcome in outcomes],
+        "statuses": [row.status.value for row in rows],
+        "kinds": [row.kind.value if row.kind else None for row in rows],
+        "results": [outcome.result for outcome in outcomes],
+        "errors": [Jsonb(row.errors) if row.errors else None for row in rows],
+        "attempts": [int(outcome.ending in _BEGUN) for outcome in outcomes],
+        # Begun and broken off: it may have reached the back end, which a message without attempts or losses never did.
+        "losses": [int(outcome.ending is Ending.INTERRUPTED) for outcome in outcomes],
+        "delays": [
+            outcome.delay if row.status is Status.QUEUED else None for outcome, row in zip(outcomes, rows, strict=True)
+        ],
+        **WORDS,
+    }
+
+
+def _end_claims(cursor: CursorWrapper, claim_ids: list[int]) -> None:
+    if claim_ids:
+        cursor.execute("DELETE FROM orchestrator_claim WHERE id = ANY (%s)", (claim_ids,))

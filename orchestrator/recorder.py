@@ -1,0 +1,119 @@
+"""Gather outcomes, and have them recorded together.
+
+In: outcomes, from drains and calls. Out: flushes, by one thread of the process. Called by the drain and the worker.
+
+A flush goes at 500 outcomes, at the latest 200 ms after the first, and at once when nothing else of the drain is
+running: a slow message doesn't hide its neighbours' results, and a single one isn't kept waiting.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+
+import structlog
+from django.conf import settings
+from django.db import close_old_connections, connection
+
+from orchestrator import database_errors, outcomes
+from orchestrator.holdings import Holdings
+from orchestrator.outcomes import Outcome
+
+log = structlog.get_logger(__name__)
+
+_PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
+"""Seconds between tries while the ledger is away; the last is repeated."""
+
+
+class Recorder:
+    """The buffer between handlers and the ledger."""
+
+    def __init__(self, holdings: Holdings) -> None:
+        """Record what these holdings hold."""
+        self._holdings = holdings
+        self._condition = threading.Condition()
+        self._waiting: list[Outcome] = []
+        self._oldest = 0.0
+        self._hurried = False
+        self._busy = False
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def start(self) -> None:
+        """Begin to flush."""
+        self._thread.start()
+
+    def put(self, ended: Sequence[Outcome], *, hurry: bool = False) -> None:
+        """Take outcomes; `hurry`: nothing else of their drain is running, so there is nothing to wait for."""
+        with self._condition:
+            first = not self._waiting
+            if first:
+                self._oldest = time.monotonic()
+            self._waiting.extend(ended)
+            self._hurried = self._hurried or hurry
+            # The recorder is only called when there is something for it to do: a switch of threads for each outcome
+            # would cost more than the outcome.
+            if first or self._is_due():
+                self._condition.notify_all()
+
+    def wait_for_room(self) -> None:
+        """Hold a drain back that claims faster than the ledger records."""
+        with self._condition:
+            self._condition.wait_for(
+                lambda: self._closing or len(self._waiting) < 2 * settings.WAYBILL_FLUSH_SIZE,
+            )
+
+    def wait_until_empty(self, *, timeout: float | None = None) -> bool:
+        """Wait until all that was put is recorded; tell whether it is."""
+        with self._condition:
+            self._hurried = True
+            self._condition.notify_all()
+            return self._condition.wait_for(lambda: not (self._waiting or self._busy), timeout=timeout)
+
+    def close(self, *, timeout: float) -> bool:
+        """Record what is left and end; tell whether all was recorded in time."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify_all()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            self._flush_until_recorded(batch)
+            self._holdings.subtract(batch)
+            with self._condition:
+                self._busy = False
+                self._condition.notify_all()
+        connection.close()
+
+    def _next_batch(self) -> list[Outcome]:
+        """Wait for a flush's worth of outcomes; nothing means that the recorder is closed."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._waiting or self._closing)
+            self._condition.wait_for(
+                self._is_due, timeout=self._oldest + settings.WAYBILL_FLUSH_AFTER - time.monotonic()
+            )
+            size = settings.WAYBILL_FLUSH_SIZE
+            batch, self._waiting = self._waiting[:size], self._waiting[size:]
+            self._hurried = self._hurried and bool(self._waiting)
+            self._busy = bool(batch)
+            return batch
+
+    def _is_due(self) -> bool:
+        return self._hurried or self._closing or len(self._waiting) >= settings.WAYBILL_FLUSH_SIZE
+
+    def _flush_until_recorded(self, batch: list[Outcome]) -> None:
+        """Flush, and flush again while the ledger is away: an outcome is not forgotten while its claim is ours."""
+        tries = 0
+        while True:
+            try:
+                close_old_connections()
+                outcomes.flush(batch, finished_claims=self._holdings.finished_by(batch))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the outcomes must not be dropped
+                passing = database_errors.is_passing(error)
+                log.warning("flush failed, trying again", outcomes=len(batch), passing=passing, error=repr(error))
+                connection.close()
+                time.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
+                tries += 1
+            else:
+                return

@@ -1,0 +1,215 @@
+"""Put right what was left lying: the SQL of housekeeping, one chore a function.
+
+In: nothing but the ledger. Out: retries released, lost claims given back, lanes that need a wake-up. Called by the
+housekeeping thread of every worker process, leader-free: SKIP LOCKED keeps two of them from waiting for each other.
+"""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+from psycopg.types.json import Jsonb
+
+from orchestrator import database_errors, finishing, handlers, outcomes
+from orchestrator.finishing import Finished
+from orchestrator.handlers import Kind
+from orchestrator.lifecycle import WORDS, FailureKind, Status
+
+log = structlog.get_logger(__name__)
+
+_CHORE_TIMEOUT = "5s"
+_BATCH = 500
+
+# message_retry finds them. Each gets the clock plus its rank among its client's messages of this release: it stands
+# beside the first of everybody. The messages stay Queued, so a stop that runs at the same moment cancels them, before
+# or after: no lock of the request is needed.
+_RELEASE = """
+WITH due AS MATERIALIZED (
+    SELECT id, client_id, lane, turn FROM orchestrator_message
+    WHERE status = %(queued)s AND available_at <= now()
+    ORDER BY available_at LIMIT %(limit)s
+    FOR NO KEY UPDATE SKIP LOCKED
+),
+ranked AS MATERIALIZED (
+    SELECT due.id, lane.clock + row_number() OVER (PARTITION BY due.lane, due.client_id ORDER BY due.turn, due.id) AS turn
+    FROM due JOIN orchestrator_lane AS lane ON lane.name = due.lane
+)
+UPDATE orchestrator_message AS message SET turn = ranked.turn, available_at = NULL
+FROM ranked WHERE message.id = ANY (ARRAY(SELECT id FROM due)) AND message.id = ranked.id
+RETURNING message.lane
+"""
+
+_SUSPECT = """
+UPDATE orchestrator_claim SET suspected_at = now() WHERE leased_until < now() AND suspected_at IS NULL
+"""
+
+# The second look: a heartbeat later, and still not renewed. After an outage of the database the live workers renew
+# first, which clears the suspicion.
+_LOST_CLAIM = """
+SELECT id, lane, alone FROM orchestrator_claim
+WHERE leased_until < now() AND suspected_at < now() - %(heartbeat)s * interval '1 second'
+ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+
+# message_claimed finds them. `losses` counts every loss; only those alone condemn; calls (%(exempt)s) are our own code.
+_GIVE_BACK = """
+WITH held AS MATERIALIZED (
+    SELECT id, type = ANY (%(exempt)s) AS exempt, request_id = ANY (%(stopped)s) AS stopped,
+        (SELECT clock FROM orchestrator_lane WHERE name = %(lane)s)
+            + row_number() OVER (PARTITION BY client_id ORDER BY turn, id) AS turn
+    FROM orchestrator_message WHERE claim_id = %(claim_id)s AND status = %(processing)s
+),
+judged AS MATERIALIZED (
+    SELECT held.*, %(alone)s AND NOT exempt AND losses_alone + 1 >= %(condemning)s AS condemned
+    FROM held JOIN orchestrator_message USING (id)
+)
+UPDATE orchestrator_message AS message SET
+    status = CASE WHEN judged.stopped THEN %(cancelled)s WHEN condemned THEN %(failed)s ELSE %(queued)s END,
+    failure_kind = CASE WHEN condemned AND NOT judged.stopped THEN %(internal)s END,
+    errors = CASE WHEN condemned AND NOT judged.stopped THEN %(errors)s::jsonb END,
+    processed_at = CASE WHEN judged.stopped OR condemned THEN statement_timestamp() END,
+    losses = losses + 1,
+    losses_alone = losses_alone + CASE WHEN %(alone)s AND NOT judged.exempt THEN 1 ELSE 0 END,
+    suspect = suspect OR NOT judged.exempt,
+    turn = judged.turn,
+    claim_id = NULL
+FROM judged WHERE message.id = judged.id
+RETURNING message.id, message.request_id, message.client_id, message.type, message.status, message.processed_at
+"""
+
+# The head of each lane by message_claimable, one index probe a lane and kind; the floor is nobody's, so that turns
+# which were committed late are seen.
+_WAITING_LANES = """
+SELECT lane.name, lane.queue FROM orchestrator_lane AS lane
+WHERE NOT lane.paused AND EXISTS (
+    SELECT FROM (VALUES (false), (true)) AS kind (suspect) CROSS JOIN LATERAL (
+        SELECT received_at FROM orchestrator_message
+        WHERE lane = lane.name AND suspect = kind.suspect AND status = %(queued)s AND available_at IS NULL
+        ORDER BY turn LIMIT 1
+    ) AS head
+    WHERE head.received_at < now() - %(stale)s * interval '1 second'
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingLane:
+    """A lane whose head has been claimable for too long, and the Celery queue that serves it."""
+
+    name: str
+    queue: str
+
+
+def release_due_retries() -> set[str]:
+    """Make the retries whose time has come claimable; return their lanes, for the caller to wake."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        _bound(cursor)
+        cursor.execute(_RELEASE, {"limit": _BATCH, **WORDS})
+        return {lane for (lane,) in cursor.fetchall()}
+
+
+def suspect_expired_claims() -> int:
+    """Take the first look at claims past their lease; return how many are newly suspected."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        _bound(cursor)
+        cursor.execute(_SUSPECT)
+        return cursor.rowcount
+
+
+def give_back_lost_claims() -> set[str]:
+    """Give back what claims hold that were not renewed since the first look; return the lanes, for the caller to wake."""
+    lanes = set()
+    while (lane := _give_back_one()) is not None:
+        lanes.add(lane)
+    return lanes
+
+
+@database_errors.repeat_deadlocked
+def _give_back_one() -> str | None:
+    """One unit of work. Locks in the house's order: claim → requests (by id) → messages."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        _bound(cursor)
+        cursor.execute(_LOST_CLAIM, {"heartbeat": settings.WAYBILL_HEARTBEAT})
+        found = cursor.fetchone()
+        if found is None:
+            return None
+        claim_id, lane, alone = found
+        requests = outcomes.lock_requests(cursor, _requests_of(cursor, claim_id))
+        rows = _give_back(cursor, claim_id=claim_id, lane=lane, alone=alone, stopped=requests.stopped)
+        finished = [_finished(columns) for columns in rows if columns[-1] is not None]
+        finished += outcomes.halt_failed(cursor, finished, halting=requests.halting)
+        finishing.settle(cursor, finished)
+        cursor.execute("DELETE FROM orchestrator_claim WHERE id = %s", (claim_id,))
+    log.warning("lost claim given back", claim_id=claim_id, lane=lane, alone=alone, messages=len(rows))
+    return str(lane)
+
+
+def _requests_of(cursor: CursorWrapper, claim_id: int) -> set[uuid.UUID]:
+    cursor.execute(
+        "SELECT DISTINCT request_id FROM orchestrator_message WHERE claim_id = %(claim_id)s AND status = %(processing)s",
+        {"claim_id": claim_id, **WORDS},
+    )
+    return {request_id for (request_id,) in cursor.fetchall()}
+
+
+def _give_back(
+    cursor: CursorWrapper, *, claim_id: int, lane: str, alone: bool, stopped: Iterable[uuid.UUID]
+) -> list[tuple[object, ...]]:
+    cursor.execute(
+        _GIVE_BACK,
+        {
+            "claim_id": claim_id,
+            "lane": lane,
+            "alone": alone,
+            "stopped": list(stopped),
+            "exempt": [known.name for known in handlers.catalogue().values() if known.kind is Kind.HTTP],
+            "condemning": settings.WAYBILL_LOSSES_ALONE,
+            "internal": FailureKind.INTERNAL.value,
+            "errors": Jsonb([outcomes.INTERNAL_TEXT]),
+            **WORDS,
+        },
+    )
+    return cursor.fetchall()
+
+
+def _finished(columns: tuple) -> Finished:  # type: ignore[type-arg]
+    message_id, request_id, client_id, message_type, status, processed_at = columns
+    failed = status == Status.FAILED.value
+    return Finished(
+        message_id=message_id,
+        request_id=request_id,
+        client_id=client_id,
+        type=message_type,
+        status=Status(status),
+        processed_at=processed_at,
+        failure_kind=FailureKind.INTERNAL if failed else None,
+        errors=(outcomes.INTERNAL_TEXT,) if failed else (),
+    )
+
+
+def find_waiting_lanes() -> list[WaitingLane]:
+    """Return the lanes whose oldest claimable message has waited longer than it should."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        _bound(cursor)
+        cursor.execute(_WAITING_LANES, {"stale": settings.WAYBILL_STALE_WAKE, **WORDS})
+        return [WaitingLane(name=name, queue=queue) for name, queue in cursor.fetchall()]
+
+
+def forget_silent_workers() -> None:
+    """Take workers that have long been silent, and hold nothing, off the list."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        _bound(cursor)
+        cursor.execute(
+            "DELETE FROM orchestrator_worker AS worker WHERE heartbeat_at < now() - %s * interval '1 second'"
+            " AND NOT EXISTS (SELECT FROM orchestrator_claim WHERE worker_id = worker.id)",
+            (20 * settings.WAYBILL_LEASE,),
+        )
+
+
+def _bound(cursor: CursorWrapper) -> None:
+    """A chore that can't be quick is left for the next sweep: it must never delay a heartbeat past its lease."""
+    cursor.execute("SELECT set_config('statement_timeout', %s, true)", (_CHORE_TIMEOUT,))

@@ -1,0 +1,165 @@
+"""One worker process: what it is made of, how it starts, how it stops.
+
+In: Celery's signals. Out: drains that share one event loop, one recorder, one housekeeping thread. Called by Celery.
+
+A graceful stop costs nothing: nothing further is claimed or begun, calls in flight may finish within the grace time,
+what they brought is recorded, and the rest is given back without an attempt.
+"""
+
+import os
+import socket
+import threading
+import time
+from typing import Any
+
+import structlog
+import uuid_utils.compat as uuid_utils
+from celery import signals
+from django.conf import settings
+
+from orchestrator import dispatch, processing, queue
+from orchestrator.drain import LaneDrain
+from orchestrator.gate import Gate
+from orchestrator.holdings import Holdings
+from orchestrator.housekeeping import Housekeeping
+from orchestrator.loop import CallLoop
+from orchestrator.outcomes import Ending
+from orchestrator.recorder import Recorder
+from orchestrator.stops import Stops
+from orchestrator.watch import Watch
+
+log = structlog.get_logger(__name__)
+
+_AFTER_GRACE = 2.0
+"""Seconds for recording what is left when the grace time is over."""
+
+
+class WorkerProcess:
+    """This process: its identity, what it holds, and the threads that serve it."""
+
+    def __init__(self, *, queues: tuple[str, ...], concurrency: int) -> None:
+        """Put the parts together; they run from `start`."""
+        self.identity = queue.Identity(id=uuid_utils.uuid7(), host=socket.gethostname(), pid=os.getpid(), queues=queues)
+        self.stopping = threading.Event()
+        self.holdings = Holdings()
+        self.stops = Stops(self.holdings)
+        self.gate = Gate(holdings=self.holdings, stops=self.stops, stopping=self.stopping)
+        self.watch = Watch()
+        self.recorder = Recorder(self.holdings)
+        self.loop = CallLoop()
+        self.housekeeping = Housekeeping(self)
+        self._concurrency = concurrency
+        self._lanes: dict[str, LaneDrain] = {}
+        self._draining = 0
+        self._lock = threading.Lock()
+        self._grace_ends = float("inf")
+        self._finishing = threading.Event()
+        self._ready = threading.Event()
+
+    # ------------------------------------------------------------ working
+
+    def start(self) -> None:
+        """Begin to live: the loop, the recorder, the heartbeat."""
+        self.loop.start()
+        self.recorder.start()
+        self.housekeeping.start()
+        dispatch.warm_up()
+        self._ready.set()
+        log.info("worker ready", worker_id=str(self.identity.id), queues=self.identity.queues)
+
+    def drain(self, lane: str) -> None:
+        """Work a lane off, in the calling thread. A wake-up that comes before the parts run waits for them."""
+        self._ready.wait()
+        self.housekeeping.note_wake_up()
+        if self.stopping.is_set():
+            return
+        with self._lock:
+            self._draining += 1
+            drain = self._lanes.setdefault(lane, LaneDrain(lane, self))
+        try:
+            drain.drain()
+        finally:
+            with self._lock:
+                self._draining -= 1
+
+    def is_crowded(self) -> bool:
+        """Tell whether other lanes may be waiting for one of this process's threads."""
+        return self._draining >= self._concurrency
+
+    def is_idle(self) -> bool:
+        """Tell whether this process drains nothing and holds nothing."""
+        return not self._draining and not self.holdings.claims()
+
+    # ------------------------------------------------------------ stopping
+
+    def begin_stop(self) -> None:
+        """Claim and begin no more; make sure that the process ends within its grace time."""
+        if not self.stopping.is_set():
+            self._grace_ends = time.monotonic() + settings.WAYBILL_GRACE
+            self.stopping.set()
+            self.holdings.close()
+            threading.Thread(target=self._end_in_time, name="grace", daemon=True).start()
+
+    def finish_stop(self) -> None:
+        """Let calls in flight finish, record everything, and leave."""
+        self._finishing.set()
+        self.loop.finish(timeout=self._grace_ends - time.monotonic())
+        self._record_rest()
+        self.housekeeping.stop()
+        self.loop.close()
+        log.info("worker stopped", worker_id=str(self.identity.id))
+
+    def _record_rest(self) -> None:
+        """Record what is left; leave the list of workers; call the others to what was given back."""
+        if self.recorder.close(timeout=_AFTER_GRACE):
+            queue.leave(self.identity.id)
+        dispatch.wake_all(self._lanes)
+
+    def _end_in_time(self) -> None:
+        """Celery waits for its threads for ever: a plain handler that runs past the grace time is left behind."""
+        if self._finishing.wait(timeout=max(self._grace_ends - time.monotonic(), 0)):
+            time.sleep(max(self._grace_ends - time.monotonic(), 0) + 2 * _AFTER_GRACE)
+            log.error("worker did not stop in time")
+            os._exit(os.EX_SOFTWARE)
+        interrupted = [processing.ended(message, Ending.INTERRUPTED) for message in self.watch.running()]
+        self.recorder.put(interrupted, hurry=True)
+        self._record_rest()
+        log.warning("worker ends with handlers still running", messages=len(interrupted))
+        os._exit(os.EX_OK)
+
+
+_current: WorkerProcess | None = None
+
+
+def current() -> WorkerProcess:
+    """Return this process's worker. Raises RuntimeError in a process that is none."""
+    if _current is None:
+        raise RuntimeError("this process is no worker: lanes are drained by `celery -A config worker`")
+    return _current
+
+
+def connect_signals() -> None:
+    """Let Celery tell when this process becomes a worker, and when it stops being one."""
+    signals.worker_init.connect(_make)
+    signals.worker_ready.connect(_start)
+    signals.worker_shutting_down.connect(_begin_stop)
+    signals.worker_shutdown.connect(_finish_stop)
+
+
+def _make(sender: Any, **_: Any) -> None:
+    """Before the consumer takes its first wake-up."""
+    global _current  # noqa: PLW0603 - one worker a process, by its nature
+    _current = WorkerProcess(queues=tuple(sender.app.amqp.queues.consume_from), concurrency=sender.concurrency or 0)
+
+
+def _start(**_: Any) -> None:
+    current().start()
+
+
+def _begin_stop(**_: Any) -> None:
+    current().begin_stop()
+
+
+def _finish_stop(**_: Any) -> None:
+    current().begin_stop()
+    current().finish_stop()
