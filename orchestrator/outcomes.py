@@ -84,7 +84,7 @@ def flush(outcomes: Sequence[Outcome], *, finished_claims: Iterable[int] = ()) -
 
 @database_errors.repeat_deadlocked
 def _record(outcomes: Sequence[Outcome], *, finished_claims: list[int], effects: bool = True) -> None:
-    """One unit of work. Locks in the house's order: claims → requests (by id) → messages → effect rows → client lanes."""
+    """One unit of work. Locks in the house's order: claims → requests (by id) → messages → client lanes → effects."""
     with transaction.atomic(), connection.cursor() as cursor:
         held = _lock_claims(cursor, {outcome.claim_id for outcome in outcomes})
         fenced = [outcome for outcome in outcomes if outcome.claim_id in held]
@@ -105,7 +105,7 @@ def halt_failed(
 
 @dataclass(frozen=True, slots=True)
 class LockedRequests:
-    """What must be known of requests whose rows this transaction has locked: those stopped, those that a failure halts."""
+    """What is known of requests whose rows this transaction has locked: those stopped, those that a failure halts."""
 
     stopped: frozenset[uuid.UUID]
     halting: frozenset[uuid.UUID]

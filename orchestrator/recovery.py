@@ -35,7 +35,8 @@ WITH due AS MATERIALIZED (
     FOR NO KEY UPDATE SKIP LOCKED
 ),
 ranked AS MATERIALIZED (
-    SELECT due.id, lane.clock + row_number() OVER (PARTITION BY due.lane, due.client_id ORDER BY due.turn, due.id) AS turn
+    SELECT due.id,
+        lane.clock + row_number() OVER (PARTITION BY due.lane, due.client_id ORDER BY due.turn, due.id) AS turn
     FROM due JOIN orchestrator_lane AS lane ON lane.name = due.lane
 )
 UPDATE orchestrator_message AS message SET turn = ranked.turn, available_at = NULL
@@ -121,7 +122,7 @@ def suspect_expired_claims() -> int:
 
 
 def give_back_lost_claims() -> set[str]:
-    """Give back what claims hold that were not renewed since the first look; return the lanes, for the caller to wake."""
+    """Give back what claims hold that were not renewed since the first look; return the lanes, to be woken."""
     lanes = set()
     while (lane := _give_back_one()) is not None:
         lanes.add(lane)
@@ -150,7 +151,8 @@ def _give_back_one() -> str | None:
 
 def _requests_of(cursor: CursorWrapper, claim_id: int) -> set[uuid.UUID]:
     cursor.execute(
-        "SELECT DISTINCT request_id FROM orchestrator_message WHERE claim_id = %(claim_id)s AND status = %(processing)s",
+        "SELECT DISTINCT request_id FROM orchestrator_message"
+        " WHERE claim_id = %(claim_id)s AND status = %(processing)s",
         {"claim_id": claim_id, **WORDS},
     )
     return {request_id for (request_id,) in cursor.fetchall()}

@@ -94,7 +94,7 @@ def expire_overdue(*, limit: int = 100) -> int:
 
 
 def stop_locked(cursor: CursorWrapper, request_ids: list[uuid.UUID], *, reason: StopReason) -> list[Finished]:
-    """Stop requests whose rows this transaction has locked; return the messages it cancelled, for the caller to settle."""
+    """Stop requests whose rows this transaction has locked; return the messages cancelled, to be settled."""
     if not request_ids:
         return []
     cursor.execute(_STOP, {"ids": request_ids, "reason": reason.value})
