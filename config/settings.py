@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from environs import Env
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from config import logging as house_logging
 
@@ -35,7 +37,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = env.path("STATIC_ROOT", WAYBILL_HOME / "static")
 DATA_UPLOAD_MAX_MEMORY_SIZE = None  # the doors bound their bodies themselves: WAYBILL_MAX_BODY_BYTES
 
-WAYBILL_APPS = env.list("WAYBILL_APPS", [])
+WAYBILL_APPS: list[str] = env.list("WAYBILL_APPS", [])
 INSTALLED_APPS = [
     "unfold",
     "django.contrib.admin",
@@ -55,15 +57,12 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
-    "config.sessions.AdminOnly",
-]
-ADMIN_MIDDLEWARE = [
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # Django's own, for the admin's paths only. Static files never come this far: config/asgi.py serves them.
+    "config.sessions.Sessions",
+    "config.sessions.Csrf",
+    "config.sessions.Users",
+    "config.sessions.Messages",
+    "config.sessions.Frames",
 ]
 TEMPLATES = [
     {
@@ -102,7 +101,8 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": CACHE_URL,
-        "OPTIONS": {"socket_connect_timeout": 0.1, "socket_timeout": 0.1},
+        # A dead cache may cost a POST a tenth of a second, once a second: no retries beneath us.
+        "OPTIONS": {"socket_connect_timeout": 0.1, "socket_timeout": 0.1, "retry": Retry(NoBackoff(), 0)},
         "KEY_PREFIX": "waybill",
     }
 }
@@ -112,7 +112,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["orchestrator.api.rendering.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "orchestrator.api.schema.WindowSchema",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
@@ -120,10 +120,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Hand in work, have an answer at once, follow it in the contract you already speak.",
     "VERSION": "0.1.0",
     "OAS_VERSION": "3.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
+    "PREPROCESSING_HOOKS": ["orchestrator.api.schema.tidy_paths"],
 }
 
 # ---------------------------------------------------------------- credentials
@@ -145,6 +142,7 @@ WAYBILL_IDEMPOTENCY_HOURS = env.float("WAYBILL_IDEMPOTENCY_HOURS", 24.0)
 WAYBILL_IDEMPOTENCY_WAIT_SECONDS = env.float("WAYBILL_IDEMPOTENCY_WAIT_SECONDS", 10.0)
 WAYBILL_WEB_THREADS = env.int("WAYBILL_WEB_THREADS", 8)
 WAYBILL_WEB_QUEUE = env.int("WAYBILL_WEB_QUEUE", 64)
+WAYBILL_WEB_BODIES = env.int("WAYBILL_WEB_BODIES", 4)  # bodies of the full size that a web process holds at once
 
 # ---------------------------------------------------------------- engine (seconds unless named otherwise)
 WAYBILL_LEASE = env.float("WAYBILL_LEASE", 15.0)

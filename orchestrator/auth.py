@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from orchestrator import tokens
 from orchestrator.accounts import Account, create_secret, find, prove
 
-__all__ = ["Account", "BadCredentials", "Caller", "authenticate", "create_secret", "read_basic"]
+__all__ = ["Account", "BadCredentials", "Caller", "authenticate", "create_secret", "read_basic_header"]
 
 _LONGEST_HEADER = 16_384
 
@@ -32,26 +32,32 @@ def authenticate(header: str | None) -> Caller:
     """Return who sent this `Authorization` header; raise `BadCredentials`, or `tokens.IssuerUnreachable`."""
     if not header:
         raise BadCredentials("Credentials are required: a bearer token, or HTTP Basic")
-    scheme, _, credentials = header.strip().partition(" ")
-    if len(header) > _LONGEST_HEADER:
-        raise BadCredentials("The Authorization header is too long")
-    if scheme.lower() == "bearer":
-        return _from_token(credentials.strip())
-    if scheme.lower() == "basic":
-        return _from_secret(*read_basic(credentials))
-    raise BadCredentials("The Authorization header must be Bearer or Basic")
+    scheme, credentials = _split(header)
+    if scheme == "bearer":
+        return _from_token(credentials)
+    return _from_secret(*read_basic_header(header))
 
 
-def read_basic(credentials: str) -> tuple[str, str]:
-    """Split HTTP Basic credentials (RFC 7617, UTF-8) into id and secret; raise `BadCredentials`."""
+def read_basic_header(header: str) -> tuple[str, str]:
+    """Split a header of HTTP Basic (RFC 7617, UTF-8) into id and secret; raise `BadCredentials`."""
+    scheme, credentials = _split(header)
+    if scheme != "basic":
+        raise BadCredentials("The Authorization header's scheme is not accepted here")
     try:
-        text = base64.b64decode(credentials.strip(), validate=True).decode()
+        text = base64.b64decode(credentials, validate=True).decode()
     except (binascii.Error, ValueError) as malformed:
         raise BadCredentials("The Basic credentials are malformed") from malformed
     client_id, colon, secret = text.partition(":")
     if not colon:
         raise BadCredentials("The Basic credentials are malformed")
     return client_id, secret
+
+
+def _split(header: str) -> tuple[str, str]:
+    if len(header) > _LONGEST_HEADER:
+        raise BadCredentials("The Authorization header is too long")
+    scheme, _, credentials = header.strip().partition(" ")
+    return scheme.lower(), credentials.strip()
 
 
 def _from_secret(client_id: str, secret: str) -> Caller:

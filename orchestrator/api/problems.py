@@ -5,6 +5,7 @@ Out: the JSON answer in the error body of the family that the path belongs to.
 Called by `window.py` and by the handlers of `config/urls.py`; families register their error body by path prefix.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,20 +69,37 @@ def _gateway_error(detail: Detail) -> dict[str, Any]:
     return error
 
 
-_families: dict[str, Render] = {"/": _gateway_body}
-"""Path prefix, with a slash at its end, → error body. Paths of no family get the Gateway's."""
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A group of paths with one error body. `name` is what OpenAPI calls that body."""
+
+    name: str
+    render: Render
 
 
-def register(prefix: str, render: Render) -> None:
-    """Give all paths under `prefix` their own error body; the longest prefix wins. Call it from an app's `ready()`."""
-    _families[f"/{prefix.strip('/')}/".replace("//", "/")] = render
+_families: dict[str, Family] = {"/": Family("GatewayError", _gateway_body)}
+"""By path prefix, with a slash at its end. Paths of no family get the Gateway's body."""
+
+
+def register(prefix: str, render: Render, *, name: str | None = None) -> None:
+    """Give all paths under `prefix` their own error body; the longest prefix wins. Call it from an app's `ready()`.
+
+    `name` is the body's name in OpenAPI; families with several prefixes give the same one for each.
+    """
+    segments = [segment for segment in re.split(r"\W+", prefix) if segment]
+    title = name or f"{''.join(segment.capitalize() for segment in segments)}Error"
+    _families["/".join(["", *prefix.strip("/").split("/"), ""]).replace("//", "/")] = Family(title, render)
+
+
+def family_of(path: str) -> Family:
+    """Return the family that the path belongs to."""
+    whole = f"{path}/"
+    return _families[max((known for known in _families if whole.startswith(known)), key=len, default="/")]
 
 
 def body(path: str, problem: Problem) -> Any:
     """Put the problem into the words of the family that the path belongs to."""
-    whole = f"{path}/"
-    prefix = max((known for known in _families if whole.startswith(known)), key=len, default="/")
-    return _families[prefix](problem)
+    return family_of(path).render(problem)
 
 
 def respond(path: str, problem: Problem) -> HttpResponse:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, re_path
@@ -17,5 +16,5 @@ def route(path: str, view: Callable[..., HttpResponseBase], *, name: str | None 
     """
     literal = _PARAMETER.split(path.strip("/"))
     pieces = [re.escape(piece) if number % 2 == 0 else f"(?P<{piece}>[^/]+)" for number, piece in enumerate(literal)]
-    handler: Any = view
-    return re_path(f"^{''.join(pieces)}/?$", handler, name=name)
+    pattern: URLPattern = re_path(f"^{''.join(pieces)}/?$", view, name=name)
+    return pattern

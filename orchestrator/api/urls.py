@@ -1,5 +1,13 @@
 """The engine's own paths: tokens, health, schema."""
 
-from django.urls import URLPattern
+from orchestrator.api import docs, health, token
+from orchestrator.api.routes import route
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    route("oauth/token", token.TokenView.as_view(), name="token"),
+    route("livez", health.LivezView.as_view(), name="livez"),
+    route("readyz", health.ReadyzView.as_view(), name="readyz"),
+    route("api/schema", docs.SchemaView.as_view(), name="schema"),
+    route("api/docs", docs.SwaggerView.as_view(), name="docs"),
+    route("api/redoc", docs.RedocView.as_view(), name="redoc"),
+]

@@ -34,7 +34,7 @@ class WindowView(APIView):
 
     scopes: ClassVar[dict[str, Scope]] = {}
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Check the call in the agreed order, run the method, and turn whatever goes wrong into a `Problem`."""
         try:
             handler = self._handler(request)
@@ -42,7 +42,7 @@ class WindowView(APIView):
             if scope is not None:
                 identify(request, scope=scope)
             return handler(request, *args, **kwargs)
-        except Exception as failure:  # the one place where every failure gets its answer
+        except Exception as failure:  # noqa: BLE001 - the one place where every failure gets its answer
             return problems.respond(request.path, understand(failure, request=request))
 
     def body(self, request: HttpRequest) -> bytes:
@@ -64,7 +64,7 @@ class WindowView(APIView):
         return cast("Callable[..., HttpResponseBase]", handler)
 
     def _allow(self) -> str:
-        return ", ".join(self._allowed_methods())
+        return ", ".join(self.allowed_methods)
 
 
 def identify(request: HttpRequest, *, scope: Scope | None = None) -> auth.Caller:

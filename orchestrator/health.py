@@ -1,0 +1,80 @@
+"""Whether this process can do its work.
+
+In: nothing. Out: what stands and what does not, of the things that a web process leans on.
+Called by `/livez` and `/readyz`.
+"""
+
+import threading
+import time
+from dataclasses import dataclass
+from functools import cache
+
+from django.conf import settings
+from django.db import Error, connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+from kombu import Connection
+
+_BROKER_TIMEOUT_SECONDS = 0.5
+_BROKER_KNOWN_FOR_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What was found. The broker may be away: work is still accepted, and carried out later."""
+
+    database: bool
+    migrations: bool
+    broker: bool
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests can be served."""
+        return self.database and self.migrations
+
+
+def check() -> Readiness:
+    """Ask the database and the broker."""
+    try:
+        migrations = _expected_migrations() <= set(MigrationRecorder(connection).applied_migrations())
+    except Error:
+        return Readiness(database=False, migrations=False, broker=_broker.answers())
+    return Readiness(database=True, migrations=migrations, broker=_broker.answers())
+
+
+@cache
+def _expected_migrations() -> frozenset[tuple[str, str]]:
+    """Read the migrations on disk, once: code does not change while the process runs."""
+    return frozenset(MigrationLoader(None, ignore_no_migrations=True).graph.nodes)
+
+
+class _Broker:
+    """The broker's last answer, asked for at most once a second: anyone may call `/readyz`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answered = False
+        self._asked_at = float("-inf")
+
+    def answers(self) -> bool:
+        with self._lock:
+            if time.monotonic() - self._asked_at > _BROKER_KNOWN_FOR_SECONDS:
+                self._answered = _ask_broker()
+                self._asked_at = time.monotonic()
+            return self._answered
+
+
+_broker = _Broker()
+
+
+def _ask_broker() -> bool:
+    bounds = {"socket_timeout": _BROKER_TIMEOUT_SECONDS, "socket_connect_timeout": _BROKER_TIMEOUT_SECONDS}
+    options = {"max_retries": 0, **(bounds if settings.BROKER_URL.startswith("redis") else {})}
+    try:
+        with Connection(
+            settings.BROKER_URL, connect_timeout=_BROKER_TIMEOUT_SECONDS, transport_options=options
+        ) as asked:
+            asked.ensure_connection(max_retries=1, interval_start=0, interval_max=0)
+    except Exception:  # noqa: BLE001 - a broker fails in as many ways as there are transports
+        return False
+    return True
