@@ -20,7 +20,7 @@ LONGEST_REFUSAL = 1000
 
 _REFUSAL_FIELDS = ("detail", "message", "cause")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-_CHARSETS = re.compile(r"(utf-(8|16|32)|iso-8859-\d+|windows-125\d|us-ascii)", re.ASCII | re.IGNORECASE)
+_CHARSETS = re.compile(r"(utf-(8|16|32)|iso-8859-([1-9]|1[013-6])|windows-125[0-8])", re.ASCII | re.IGNORECASE)
 _SECONDS = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 
@@ -72,8 +72,9 @@ def _parse(body: bytes) -> Any:
 
 def _decode(body: bytes, charset: str | None) -> str:
     """Decode what is no JSON as well as can be, without what the ledger can't keep."""
-    known = charset is not None and _CHARSETS.fullmatch(charset)  # Python has codecs that are quadratic, or no charsets
-    return _UNPRINTABLE.sub("", body.decode(charset if known else "utf-8", errors="replace"))
+    # Python's other codecs are no charsets, or quadratic.
+    known = charset if charset is not None and _CHARSETS.fullmatch(charset) else "utf-8"
+    return _UNPRINTABLE.sub("", body.decode(known, errors="replace"))
 
 
 def _clean(text: str) -> str:

@@ -93,6 +93,7 @@ def save(message_type: str, changes: Changes) -> tuple[Backend, bool]:
         for name, value in columns.items():
             setattr(row, name, value)
         row.save(force_insert=is_new)
+    handlers.registry.expire()
     return row, is_new
 
 
@@ -152,11 +153,11 @@ def seal_headers(headers: Headers) -> bytes | None:
     return sealing.seal(json.dumps(headers).encode(), purpose=_PURPOSE) if headers else None
 
 
-def unseal_headers(sealed: bytes | None) -> Headers:
+def unseal_headers(sealed: bytes | memoryview | None) -> Headers:
     """Return the headers of a row; raise `sealing.Unsealable` when their key is gone."""
     if sealed is None:
         return ()
-    return tuple((name, value) for name, value in json.loads(sealing.unseal(sealed, purpose=_PURPOSE)))
+    return tuple((name, value) for name, value in json.loads(sealing.unseal(bytes(sealed), purpose=_PURPOSE)))
 
 
 def _build_once(row: _Row) -> handlers.MessageType | None:

@@ -5,6 +5,7 @@ Called by intake (may this be sent?), processing (how is it carried out?) and th
 """
 
 import dataclasses
+import math
 import threading
 import time
 import uuid
@@ -191,7 +192,7 @@ class Registry:
         self._declared: dict[str, MessageType] = {}
         self._source: Source | None = None
         self._stored: Mapping[str, MessageType] | None = None
-        self._asked_at = 0.0
+        self._asked_at = -math.inf
         self._asking = threading.Lock()
 
     def register(self, message_type: MessageType) -> None:
@@ -203,9 +204,9 @@ class Registry:
         """Take more types from `source`."""
         self._source = source
 
-    def forget(self) -> None:
+    def expire(self) -> None:
         """Ask the source again at the next look."""
-        self._stored = None
+        self._asked_at = -math.inf
 
     def find(self, name: str) -> MessageType | None:
         """Return the type of that name, the stored one first."""

@@ -18,6 +18,7 @@ import pytest
 from config.embedded import postgres, processes, valkey
 
 PASSWORD = "only-for-this-run"
+NO_SKIPS = "WAYBILL_TEST_NO_SKIPS"  # set by .ci/run: what would be skipped fails
 _WITHIN = 30.0
 
 ENGINE_AT_A_TENTH = {
@@ -106,11 +107,12 @@ def _running_servers() -> Iterator[None]:
 
 
 def _fill_environment(*, postgres_port: int, valkey_port: int) -> None:
-    for name in [name for name in os.environ if name.startswith("WAYBILL_") and name != "WAYBILL_TESTS_NO_SKIPS"]:
+    for name in [name for name in os.environ if name.startswith("WAYBILL_") and name != NO_SKIPS]:
         del os.environ[name]  # what the caller's shell says about another stack
     os.environ.update(ENGINE_AT_A_TENTH)
     os.environ["SECRET_KEY"] = "for-tests-only-and-long-enough-to-be-a-key-for-hmac-sha256"
     os.environ["DATABASE_URL"] = postgres.url(password=PASSWORD, port=postgres_port)
+    os.environ["WAYBILL_APPS"] = "tests.company"
     os.environ["WAYBILL_TEST_VALKEY_PORT"] = str(valkey_port)
     _use_valkey(0)
 
