@@ -4,6 +4,14 @@ from django.apps import AppConfig
 
 
 class TrackingConfig(AppConfig):
-    """The Gateway and the request status families."""
+    """The Gateway and the request status families, each with its own error body."""
 
     name = "tracking"
+
+    def ready(self) -> None:
+        """Register the error bodies; the Gateway's is the default of every path that no other family claims."""
+        from orchestrator.api import problems  # noqa: PLC0415 - models are ready only now
+        from tracking.status import errors as status_errors  # noqa: PLC0415
+
+        problems.register("/api/v2", status_errors.body, name=status_errors.NAME)
+        problems.register("/api/v3", status_errors.body, name=status_errors.NAME)

@@ -1,0 +1,1 @@
+"""The Gateway: submitting requests, reading and cancelling them, and the tracking search."""

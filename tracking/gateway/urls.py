@@ -2,4 +2,9 @@
 
 from django.urls import URLPattern
 
-urlpatterns: list[URLPattern] = []
+from orchestrator.api.routes import route
+from tracking.gateway import search_view
+
+urlpatterns: list[URLPattern] = [
+    route("api/v1/tracking", search_view.TrackingView.as_view(), name="tracking"),
+]

@@ -2,4 +2,10 @@
 
 from django.urls import URLPattern
 
-urlpatterns: list[URLPattern] = []
+from orchestrator.api.routes import route
+from tracking.status import views
+
+urlpatterns: list[URLPattern] = [
+    route("api/v3/global/call/<id>", views.StatusView.as_view(), name="status-v3"),
+    route("api/v2/global/call/<id>", views.StatusOnlyView.as_view(), name="status-v2"),
+]

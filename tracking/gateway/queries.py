@@ -1,0 +1,218 @@
+"""What the Gateway reads: requests with their counters, and their messages.
+
+In: a client and what it asks for. Out: rows, one statement a call. Called by `search.py` and the views.
+All of the room's SQL is put together here, of the texts in `filters.py` and `ordering.py`.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from django.db import connection
+
+from orchestrator.lifecycle import WORDS, Status
+from tracking.gateway import filters, ordering
+from tracking.gateway.criteria import Criteria, Sort
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """One message, as the ledger has it. `errors` is JSON text, a list of texts."""
+
+    id: uuid.UUID
+    number: int
+    type: str
+    external_reference: str | None
+    status: str
+    processed_at: datetime | None
+    errors: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """One request: its own row, and how many of its open messages are in processing."""
+
+    id: uuid.UUID
+    door: str
+    batch_reference: str | None
+    received_at: datetime
+    completed_at: datetime | None
+    total: int
+    open: int
+    complete: int
+    failed: int
+    invalid: int
+    cancelled: int
+    processing: int
+
+    def counts(self) -> dict[Status, int]:
+        """Return how many of the request's messages are in each status."""
+        return {
+            Status.QUEUED: self.open - self.processing,
+            Status.PROCESSING: self.processing,
+            Status.CANCELLED: self.cancelled,
+            Status.FAILED: self.failed,
+            Status.INVALID: self.invalid,
+            Status.COMPLETE: self.complete,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A request that a search has found, and messages of it that match, in their order.
+
+    `position`: where it stands in the search's order; `read_at`: when it was read, by the database's clock.
+    """
+
+    request: RequestRow
+    messages: list[MessageRow]
+    position: ordering.Position
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a search's answer is read: requests, skipped and taken, in at most `rows` rows.
+
+    `after` and `bound` let a search go on: behind the last request, up to the time at which its first part was read.
+    """
+
+    rows: int
+    take: int
+    skip: int = 0
+    after: ordering.Position | None = None
+    bound: datetime | None = None
+
+
+# message_processing counts those in processing, in the statement that reads `open`: queued = open - processing. The
+# planner puts that count off until the requests are sorted and cut, so it is paid for those that are answered only.
+_REQUEST_COLUMNS = """
+        request.id, request.door, request.batch_reference, request.received_at, request.completed_at,
+        request.total, request.open, request.complete, request.failed, request.invalid, request.cancelled,
+        CASE WHEN request.open > 0 THEN (
+            SELECT count(*) FROM orchestrator_message AS busy
+            WHERE busy.request_id = request.id AND busy.status = %(processing)s
+        ) ELSE 0 END AS processing"""
+_REQUEST_WIDTH = 12
+_MESSAGE_COLUMNS = """
+        message.id, message.number, message.type, message.external_reference, message.status, message.processed_at,
+        message.errors"""
+_MESSAGE_WIDTH = 7
+
+# Requests by the source's index, then each one's messages by message_in_request. The requests come sorted out of the
+# first part, so the whole is sorted one request at a time, and the reading ends with the last row that is wanted.
+_SEARCH = """
+WITH request AS MATERIALIZED (
+    SELECT {request_columns}, statement_timestamp() AS read_at, {keys}
+    FROM {source}
+    WHERE {of_request}
+    ORDER BY {order}
+    LIMIT %(take)s OFFSET %(skip)s
+)
+SELECT request.*, message.*
+FROM request LEFT JOIN LATERAL (
+    SELECT {message_columns}
+    FROM orchestrator_message AS message
+    WHERE {of_message}
+    ORDER BY message.number LIMIT %(rows)s
+) AS message ON true
+ORDER BY {order_of_columns}, message.number
+LIMIT %(rows)s
+"""
+
+# One look at a request's messages by message_in_request. OFFSET 0 keeps the planner from making a join of it, whose
+# size it can only guess: so it stays one look a request, at those alone that the walk along the source comes to.
+_HAS_MATCH = "EXISTS (SELECT FROM orchestrator_message AS message WHERE {of_message} OFFSET 0)"
+
+# By primary key and message_in_request.
+_REST = """
+SELECT {message_columns}
+FROM orchestrator_request AS request JOIN orchestrator_message AS message ON {of_message}
+WHERE request.id = %(request)s AND message.number > %(number)s
+ORDER BY message.number LIMIT %(rows)s
+"""
+
+# By primary key and message_in_request.
+_REQUEST = """
+SELECT {request_columns}, {message_columns}
+FROM orchestrator_request AS request
+LEFT JOIN orchestrator_message AS message ON message.request_id = request.id AND %(payload)s
+WHERE request.id = %(request)s AND request.client_id = %(client)s
+ORDER BY message.number
+"""
+
+
+def find_requests(*, client_id: int, criteria: Criteria, sorts: Sequence[Sort], part: Part) -> list[Found]:
+    """Return requests that have a message which meets all criteria, each with its messages that do.
+
+    A request without messages (a service that is just begun) is found as long as nothing is asked of messages. When
+    `part.rows` rows come back, the last request may have more messages: see `find_rest`.
+    """
+    source = filters.source(criteria)
+    order = ordering.of_requests(sorts, received=source.received, id=source.id, going_on=part.after is not None)
+    of_message = filters.of_message(criteria)
+    of_request = filters.of_request(criteria)
+    if len(of_message) > 1 and not source.complete:
+        of_request.append(_HAS_MATCH.format(of_message=" AND ".join(of_message)))
+    if part.after:
+        of_request += [order.after(part.after), f"{source.received} <= %(bound)s"]
+    statement = _SEARCH.format(
+        request_columns=_REQUEST_COLUMNS,
+        message_columns=_MESSAGE_COLUMNS,
+        keys=order.columns(),
+        source=source.text,
+        of_request=" AND ".join(of_request),
+        order=order.text(),
+        of_message=" AND ".join(of_message),
+        order_of_columns=order.text_of_columns("request"),
+    )
+    values = filters.parameters(criteria) | (part.after.parameters() if part.after else {})
+    window = {"take": part.take, "skip": part.skip, "rows": part.rows, "bound": part.bound}
+    return _group(_run(statement, values | window | {"client": client_id}), keys=len(sorts))
+
+
+def find_rest(*, found: Found, criteria: Criteria, rows: int) -> list[MessageRow]:
+    """Return the next messages of a request that meet the criteria, behind those that `found` has."""
+    statement = _REST.format(message_columns=_MESSAGE_COLUMNS, of_message=" AND ".join(filters.of_message(criteria)))
+    values = {"request": found.request.id, "number": found.messages[-1].number, "rows": rows}
+    return [MessageRow(*row) for row in _run(statement, filters.parameters(criteria) | values)]
+
+
+def find_request(
+    *, client_id: int, request_id: uuid.UUID, payload: bool = True
+) -> tuple[RequestRow, list[MessageRow]] | None:
+    """Return a client's request with all its messages in order (none unless `payload`); None if it has no such one."""
+    statement = _REQUEST.format(request_columns=_REQUEST_COLUMNS, message_columns=_MESSAGE_COLUMNS)
+    rows = _run(statement, {"request": request_id, "client": client_id, "payload": payload})
+    return (_request(rows[0]), _messages(rows)) if rows else None
+
+
+def _run(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values | {"processing": WORDS["processing"]})
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def _group(rows: Iterable[tuple[Any, ...]], *, keys: int) -> list[Found]:
+    found = []
+    for _, of_one in groupby(rows, key=itemgetter(0)):
+        mine = list(of_one)
+        read_at, *values = mine[0][_REQUEST_WIDTH : _REQUEST_WIDTH + 1 + keys]
+        request = _request(mine[0])
+        found.append(Found(request, _messages(mine), ordering.Position(tuple(values), request.id), read_at))
+    return found
+
+
+def _request(row: tuple[Any, ...]) -> RequestRow:
+    return RequestRow(*row[:_REQUEST_WIDTH])
+
+
+def _messages(rows: Iterable[tuple[Any, ...]]) -> list[MessageRow]:
+    """Take the messages out of joined rows; a request without any has one row that holds none."""
+    messages = (row[-_MESSAGE_WIDTH:] for row in rows)
+    return [MessageRow(*message) for message in messages if message[0] is not None]
