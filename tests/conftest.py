@@ -1,13 +1,27 @@
 """Fixtures that every folder of tests shares."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
-from tests import processes
+from tests import processes, servers
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "debian(program, package): needs a program of a Debian package")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose Debian package is missing, with the reason; in CI that is a failure."""
+    for marker in item.iter_markers("debian"):
+        program, package = marker.args
+        if shutil.which(program) is None:
+            reason = f"needs Debian's package {package}"
+            pytest.fail(reason) if os.environ.get(servers.NO_SKIPS) else pytest.skip(reason)
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +34,7 @@ def _empty_broker() -> None:
 
 @pytest.fixture
 def worker_process(tmp_path: Path) -> Iterator[Callable[..., processes.WorkerProcess]]:
-    """Start real workers: `worker_process()`, `worker_process(WAYBILL_LEASE="3")`. Needs `django_db(transaction=True)`."""
+    """Start real workers: `worker_process(WAYBILL_LEASE="3")`. Needs `django_db(transaction=True)`."""
     started: list[processes.WorkerProcess] = []
 
     def start(**environment: str) -> processes.WorkerProcess:

@@ -22,7 +22,7 @@ from config.embedded import processes
 USER = DATABASE = "waybill"
 _UNPRIVILEGED = "nobody"
 _LONGEST_SOCKET_DIRECTORY = 80  # a socket's whole path may have 107 bytes
-_SETTINGS = {
+SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "200",
     "shared_buffers": "256MB",
@@ -32,6 +32,7 @@ _SETTINGS = {
     "log_timezone": "UTC",
     "log_checkpoints": "off",
 }
+LOCALE = ("--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 _UNSAFE_BUT_QUICK = {"fsync": "off", "full_page_writes": "off", "autovacuum_naptime": "10s"}
 
 
@@ -84,8 +85,7 @@ def initialise(place: Place, *, password: str, durable: bool = True) -> bool:
             place,
             "initdb",
             *("--pgdata", str(fresh), "--username", USER, "--pwfile", secret.name, "--auth", "scram-sha-256"),
-            *("--encoding", "UTF8", "--locale", "C.UTF-8", "--locale-provider", "builtin"),
-            *("--builtin-locale", "C.UTF-8"),
+            *LOCALE,
             *([] if durable else ["--no-sync"]),
         )
     fresh.rename(place.data)
@@ -99,7 +99,7 @@ def start(place: Place, *, port: int, log: Path, durable: bool = True) -> proces
     # or, after a reboot, somebody else's.
     (place.data / "postmaster.pid").unlink(missing_ok=True)
     _make_directory(place.sockets, place.user)
-    settings = _SETTINGS | ({} if durable else _UNSAFE_BUT_QUICK)
+    settings = SETTINGS | ({} if durable else _UNSAFE_BUT_QUICK)
     return processes.start(
         [
             *(

@@ -23,4 +23,4 @@ def test_a_run_has_its_own_cache_and_broker() -> None:
 
     assert cache.get("word") == "kept"
     assert settings.CACHE_URL != settings.BROKER_URL
-    assert settings.BROKER_URL == os.environ["BROKER_URL"]
+    assert os.environ["BROKER_URL"] == settings.BROKER_URL
