@@ -1,0 +1,18 @@
+"""The peer's settings: its own database on the same server, its own database on the same broker."""
+
+import os
+
+import dj_database_url
+
+SECRET_KEY = "the peer keeps no secrets"
+INSTALLED_APPS = ["benchmarks.peer"]
+DATABASES = {"default": dj_database_url.parse(os.environ["PEER_DATABASE_URL"], conn_max_age=None)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+
+CELERY_BROKER_URL = os.environ["PEER_BROKER_URL"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 4
+CELERY_DB_REUSE_MAX = 10**9
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
