@@ -52,7 +52,9 @@ class WindowView(APIView):
 
     def options(self, *_args: Any, **_kwargs: Any) -> HttpResponse:  # type: ignore[override]
         """Tell the methods that the path has."""
-        return HttpResponse(status=204, headers={"Allow": self._allow()})
+        answer = HttpResponse(status=204, headers={"Allow": self._allow()})
+        del answer["Content-Type"]
+        return answer
 
     def _handler(self, request: HttpRequest) -> Callable[..., HttpResponseBase]:
         name = str(request.method).lower()
