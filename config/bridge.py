@@ -14,7 +14,6 @@ A failure in mid-stream cuts the connection, so that the client can tell. A clie
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from io import BytesIO
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
+import structlog
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import close_old_connections
 from django.http import HttpResponse, StreamingHttpResponse
@@ -30,7 +30,7 @@ from django.http.response import HttpResponseBase
 from config.uploads import Disconnected, Receive, Upload, Uploads
 from orchestrator.api import problems
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 Scope = Mapping[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -83,7 +83,7 @@ class Bridge:
         except Disconnected:
             raise
         except Exception:
-            logger.exception("unanticipated failure outside Django", extra={"path": scope["path"]})
+            log.exception("unanticipated failure outside Django", method=scope["method"], path=scope["path"])
             return _whole(problems.respond(scope["path"], problems.Problem(500, "Internal server error")))
 
     async def _ask_django(self, scope: Scope, headers: Mapping[bytes, bytes], upload: Upload) -> Answer:

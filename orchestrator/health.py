@@ -35,11 +35,12 @@ class Readiness:
 
 def check() -> Readiness:
     """Ask the database and the broker."""
+    broker = _broker(settings.BROKER_URL).answers()
     try:
         migrations = _expected_migrations() <= set(MigrationRecorder(connection).applied_migrations())
     except Error:
-        return Readiness(database=False, migrations=False, broker=_broker.answers())
-    return Readiness(database=True, migrations=migrations, broker=_broker.answers())
+        return Readiness(database=False, migrations=False, broker=broker)
+    return Readiness(database=True, migrations=migrations, broker=broker)
 
 
 @cache
@@ -51,7 +52,8 @@ def _expected_migrations() -> frozenset[tuple[str, str]]:
 class _Broker:
     """The broker's last answer, asked for at most once a second: anyone may call `/readyz`."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
+        self._url = url
         self._lock = threading.Lock()
         self._answered = False
         self._asked_at = float("-inf")
@@ -59,21 +61,21 @@ class _Broker:
     def answers(self) -> bool:
         with self._lock:
             if time.monotonic() - self._asked_at > _BROKER_KNOWN_FOR_SECONDS:
-                self._answered = _ask_broker()
+                self._answered = _ask_broker(self._url)
                 self._asked_at = time.monotonic()
             return self._answered
 
 
-_broker = _Broker()
+@cache
+def _broker(url: str) -> _Broker:
+    return _Broker(url)
 
 
-def _ask_broker() -> bool:
+def _ask_broker(url: str) -> bool:
     bounds = {"socket_timeout": _BROKER_TIMEOUT_SECONDS, "socket_connect_timeout": _BROKER_TIMEOUT_SECONDS}
-    options = {"max_retries": 0, **(bounds if settings.BROKER_URL.startswith("redis") else {})}
+    options = {"max_retries": 0, **(bounds if url.startswith("redis") else {})}
     try:
-        with Connection(
-            settings.BROKER_URL, connect_timeout=_BROKER_TIMEOUT_SECONDS, transport_options=options
-        ) as asked:
+        with Connection(url, connect_timeout=_BROKER_TIMEOUT_SECONDS, transport_options=options) as asked:
             asked.ensure_connection(max_retries=1, interval_start=0, interval_max=0)
     except Exception:  # noqa: BLE001 - a broker fails in as many ways as there are transports
         return False

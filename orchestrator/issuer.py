@@ -5,13 +5,13 @@ Called by `tokens.py` when `WAYBILL_JWKS_URL` is set and a token is not one of o
 """
 
 import json
-import logging
 import threading
 import time
 
 import jwt
+import structlog
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _TIMEOUT_SECONDS = 2
 _FRESH_SECONDS = 300.0
@@ -71,7 +71,7 @@ class Keys:
         try:
             found = self._client.get_signing_keys()
         except (jwt.PyJWTError, json.JSONDecodeError, OSError, RecursionError, UnicodeDecodeError) as failure:
-            logger.warning("the keys of the outside issuer could not be fetched: %s", failure)
+            log.warning("the keys of the outside issuer could not be fetched", url=self.url, reason=str(failure))
         else:
             self._keys = {key.key_id: key for key in found if key.key_id}
             self._fetched_at = time.monotonic()

@@ -5,11 +5,12 @@ Out: the view's answer, or a `Problem` in the family's error body.
 Called by Django for each view; the checks go method → credentials → scope → content type → body.
 """
 
-import logging
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
+import structlog
 from django.conf import settings
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -20,7 +21,7 @@ from orchestrator import auth, tokens
 from orchestrator.api import problems
 from orchestrator.models import Scope
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class Request(HttpRequest):
@@ -97,18 +98,39 @@ def read_body(request: HttpRequest) -> bytes:
     return request.body
 
 
+_UNAVAILABLE = "The service is unavailable at present, please try again"
+_KNOWN: tuple[tuple[type[Exception], int, str], ...] = (
+    (OperationalError, 503, _UNAVAILABLE),
+    (InterfaceError, 503, _UNAVAILABLE),
+    (tokens.IssuerUnreachable, 503, "The token's issuer cannot be asked at present, please try again"),
+    (Http404, 404, "Resource was not found"),
+    (PermissionDenied, 403, "Forbidden"),
+    (SuspiciousOperation, 400, "Bad request"),
+    (BadRequest, 400, "Bad request"),
+)
+"""What the frameworks raise, and what the caller is told."""
+
+
 def understand(failure: Exception, *, request: HttpRequest) -> problems.Problem:
     """Turn whatever went wrong into the `Problem` that the caller is told. Unanticipated ones are logged, once."""
     if isinstance(failure, problems.Problem):
         return failure
-    if isinstance(failure, OperationalError | InterfaceError):
-        logger.warning("the ledger cannot be reached: %s", failure, extra={"path": request.path})
-        return problems.Problem(503, "The service is unavailable at present, please try again")
-    if isinstance(failure, tokens.IssuerUnreachable):
-        return problems.Problem(503, "The token's issuer cannot be asked at present, please try again")
-    if isinstance(failure, Http404):
-        return problems.Problem(404, "Resource was not found")
     if isinstance(failure, APIException):
         return problems.Problem(failure.status_code, str(failure.detail))
-    logger.error("unanticipated failure", exc_info=failure, extra={"path": request.path})
+    for kind, status, text in _KNOWN:
+        if isinstance(failure, kind):
+            if status >= 500:
+                log.warning("a call could not be served", reason=str(failure), **_where(request))
+            return problems.Problem(status, text)
+    log.error("unanticipated failure", exc_info=failure, **_where(request))
     return problems.Problem(500, "Internal server error")
+
+
+def _where(request: HttpRequest) -> dict[str, Any]:
+    """Say which call it was: the path holds the Request-Id, where the call has one."""
+    caller: auth.Caller | None = getattr(request, "caller", None)
+    return {
+        "method": request.method,
+        "path": request.path,
+        "client": caller.account.client_id if caller else None,
+    }
