@@ -1,11 +1,13 @@
 """Every path, by room; and the answers of Django itself, which are JSON in the family's shape too."""
 
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
 from orchestrator.api import problems
 
 urlpatterns = [
+    path("admin/", admin.site.urls),
     path("", include("orchestrator.api.urls")),
     path("", include("tracking.gateway.urls")),
     path("", include("tracking.status.urls")),

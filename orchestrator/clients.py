@@ -37,6 +37,7 @@ class Changes(TypedDict, total=False):
     scopes: Sequence[str] | None
     types: Sequence[str] | None
     max_in_flight: int | None
+    enabled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +50,29 @@ class Saved:
 
 
 @transaction.atomic
-def save(client_id: str, changes: Changes, *, secret: str | None = None, replace_secrets: bool = False) -> Saved:
+def save(
+    client_id: str,
+    changes: Changes,
+    *,
+    secret: str | None = None,
+    new_secret: bool = False,
+    replace_secrets: bool = False,
+) -> Saved:
     """Create or update a client; raise `Refused` when it can't be so.
 
     A given `secret` becomes valid beside the others, so that it can be rotated without a gap; with `replace_secrets`
-    the others end. Without one, a secret is generated when the client would have none.
+    the others end. Without one, a secret is generated when `new_secret` asks for it or the client would have none.
     """
     check(client_id, changes, secret=secret)
     client, is_new = Client.objects.select_for_update().get_or_create(client_id=client_id, defaults={"name": client_id})
     for column, value in changes.items():
         setattr(client, column, value)
     client.save()
-    return Saved(client=client, is_new=is_new, secret=_give_secret(client, secret, replace=replace_secrets))
+    if replace_secrets:
+        client.secrets.all().delete()
+    made = _give_secret(client, secret, new_secret=new_secret)
+    accounts.forget()
+    return Saved(client=client, is_new=is_new, secret=made)
 
 
 def check(client_id: str, changes: Changes, *, secret: str | None = None) -> None:
@@ -80,14 +92,12 @@ def check(client_id: str, changes: Changes, *, secret: str | None = None) -> Non
         raise Refused("max_in_flight", f"the limit must be from 1 to {_LARGEST_IN_FLIGHT}")
 
 
-def _give_secret(client: Client, secret: str | None, *, replace: bool) -> str | None:
-    """See that the client has the secrets that it should, and return the plain text of one made now."""
-    if replace:
-        client.secrets.all().delete()
+def _give_secret(client: Client, secret: str | None, *, new_secret: bool) -> str | None:
+    """See that the client has the secrets that it should, and return the plain text of one generated now."""
     if secret is None:
-        return None if client.secrets.exists() else accounts.create_secret(client=client)
+        return accounts.create_secret(client=client) if new_secret or not client.secrets.exists() else None
     accounts.forget()
-    if accounts.prove(client.client_id, secret) is None:
+    if accounts.prove(client.client_id, secret) is None:  # the same command given twice leaves one
         accounts.create_secret(client=client, secret=secret)
     return None
 

@@ -5,6 +5,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
+from typing import Any
 
 import django.db
 import pytest
@@ -15,7 +16,7 @@ from orchestrator import handlers, schemas
 from tests.company import handlers as company
 
 
-def make_type(name: str = "Parcel", **options: object) -> handlers.MessageType:
+def make_type(name: str = "Parcel", **options: Any) -> handlers.MessageType:
     return handlers.MessageType(name=name, kind=handlers.Kind.PLAIN, handler=lambda work: work.fields(), **options)
 
 

@@ -1,0 +1,100 @@
+"""Back ends: the HTTP services that carry out message types.
+
+In: an operator's form. Out: `backend_types.save`. Headers are secrets: they can be replaced, never read.
+Called by Django's admin.
+"""
+# ruff: noqa: ARG002 - Django calls with these arguments
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldBooleanSwitchWidget
+
+from orchestrator import backend_types, handlers, sealing
+from orchestrator.admin.pages import Page
+from orchestrator.models import Backend
+
+
+class BackendForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
+    """A back end's settings."""
+
+    headers = forms.CharField(
+        required=False,
+        help_text="one 'Name: value' a line; they replace those that are set, which are never shown",
+        widget=UnfoldAdminTextareaWidget,
+    )
+    no_headers = forms.BooleanField(
+        required=False, help_text="send none of its own any more", widget=UnfoldBooleanSwitchWidget
+    )
+
+    class Meta:
+        model = Backend
+        fields = ("message_type", "url", "timeout_seconds", "attempts", "lane", "mandatory", "schema")
+        widgets = {"message_type": forms.TextInput, "url": forms.TextInput, "lane": forms.TextInput}
+
+    def clean(self) -> dict[str, Any]:
+        """Check what `manage.py backend` checks."""
+        cleaned = self.cleaned_data
+        if not self.errors:
+            try:
+                backend_types.check(self.message_type(), self.changes())
+            except backend_types.Refused as refused:
+                self.add_error(refused.field if refused.field in self.fields else None, str(refused))
+        return cleaned
+
+    def message_type(self) -> str:
+        """Return the type: of the row, or as it was typed for a new one."""
+        return str(self.instance.message_type or self.cleaned_data["message_type"])
+
+    def changes(self) -> backend_types.Changes:
+        """Return the settings as `backend_types.save` takes them."""
+        cleaned = self.cleaned_data
+        changes = backend_types.Changes(
+            url=cleaned["url"],
+            timeout_seconds=cleaned["timeout_seconds"],
+            attempts=cleaned["attempts"],
+            lane=cleaned["lane"] or "",
+            mandatory=cleaned["mandatory"],
+            schema=cleaned["schema"],
+        )
+        if cleaned["headers"] or cleaned["no_headers"]:
+            changes["headers"] = backend_types.parse_headers(cleaned["headers"].splitlines())
+        return changes
+
+
+@admin.register(Backend)
+class BackendPage(Page):
+    """Back ends, obeyed by running processes within 5 s."""
+
+    form = BackendForm
+    list_display = ("message_type", "url", "timeout_seconds", "attempts", "mandatory", "updated_at")
+    readonly_fields = ("header_names", "updated_at")
+    search_fields = ("message_type", "url")
+    ordering = ("message_type",)
+    fields = (
+        *("message_type", "url", "timeout_seconds", "attempts", "lane", "mandatory", "schema"),
+        *("header_names", "headers", "no_headers", "updated_at"),
+    )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Backend | None = None) -> tuple[str, ...]:
+        """Keep the type of a back end that exists: it is the row's key."""
+        return (*self.readonly_fields, "message_type") if obj else self.readonly_fields
+
+    @admin.display(description="headers that are set")
+    def header_names(self, backend: Backend) -> str:
+        """Name the headers, without their values."""
+        try:
+            return ", ".join(name for name, _ in backend_types.unseal_headers(backend.headers_sealed)) or "none"
+        except sealing.Unsealable:
+            return "sealed under a key that is gone: set them anew"
+
+    def save_model(self, request: HttpRequest, obj: Backend, form: BackendForm, change: bool) -> None:
+        """Save through the same door as the command."""
+        backend_types.save(form.message_type(), form.changes())
+
+    def delete_model(self, request: HttpRequest, obj: Backend) -> None:
+        """Delete, and let this process know at once."""
+        super().delete_model(request, obj)
+        handlers.registry.expire()

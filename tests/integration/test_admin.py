@@ -1,0 +1,281 @@
+"""The operator's desk: what it changes, what it shows, and what it never tells."""
+
+import re
+import uuid
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from orchestrator import accounts, backend_types, clients
+from orchestrator.lifecycle import ErrorPolicy, Status
+from orchestrator.models import Backend, Client, Lane, Message, Request, Worker
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+PAGES = ["request", "message", "lane", "worker", "client", "backend"]
+
+
+@pytest.fixture
+def browser() -> Browser:
+    operator = User.objects.create_superuser("operator", password="open")
+    browser = Browser()
+    browser.force_login(operator)
+    return browser
+
+
+@pytest.fixture
+def message() -> Message:
+    client = factories.make_client()
+    now = timezone.now()
+    request = Request.objects.create(
+        id=uuid.uuid4(),
+        client=client,
+        door="requests",
+        batch_reference="b-1",
+        error_policy=ErrorPolicy.HALT,
+        types=["Echo"],
+        received_at=now,
+        total=1,
+        open=1,
+    )
+    return Message.objects.create(
+        id=uuid.uuid4(),
+        request=request,
+        client=client,
+        number=0,
+        type="Echo",
+        lane="Echo",
+        turn=1,
+        payload='{"note": "' + "x" * 20_000 + '"}',
+        status=Status.QUEUED,
+        received_at=now,
+    )
+
+
+def make_rows() -> None:
+    Lane.objects.create(name="Echo", queue="waybill")
+    Worker.objects.create(id=uuid.uuid4(), host="here", pid=1)
+    Backend.objects.create(message_type="Parcel", url="http://parcels/")
+
+
+def client_form(**fields: object) -> dict[str, object]:
+    return {
+        "client_id": "acme",
+        "name": "Acme",
+        "enabled": "on",
+        "all_scopes": "on",
+        "all_types": "on",
+        "types": "",
+        "max_in_flight": "",
+        "secrets-TOTAL_FORMS": "0",
+        "secrets-INITIAL_FORMS": "0",
+        **fields,
+    }
+
+
+def backend_form(**fields: object) -> dict[str, object]:
+    return {
+        "message_type": "Parcel",
+        "url": "http://parcels/",
+        "timeout_seconds": "30",
+        "attempts": "5",
+        "lane": "",
+        "schema": "",
+        "headers": "",
+        **fields,
+    }
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_list_opens_and_counts_no_table(browser: Browser, message: Message, page: str) -> None:
+    make_rows()
+
+    with CaptureQueriesContext(
+        connection,
+    ) as statements:
+        answer = browser.get(f"/admin/orchestrator/{page}/")
+
+    assert answer.status_code == 200
+    assert not [sql for sql in statements.captured_queries if "COUNT(" in sql["sql"].upper()]
+
+
+def test_the_desk_asks_who_you_are() -> None:
+    answer = Browser().get("/admin/orchestrator/client/")
+
+    assert answer.status_code == 302
+    assert answer["Location"].startswith("/admin/login/")
+
+
+class TestTheLedger:
+    @pytest.mark.parametrize("page", ["request", "message"])
+    def test_is_looked_at(self, browser: Browser, message: Message, page: str) -> None:
+        key = message.pk if page == "message" else message.request_id
+
+        answer = browser.get(f"/admin/orchestrator/{page}/{key}/change/")
+
+        assert answer.status_code == 200
+        assert len(answer.content) < 200_000
+
+    @pytest.mark.parametrize("page", ["request", "message", "worker"])
+    def test_is_never_touched(self, browser: Browser, message: Message, page: str) -> None:
+        make_rows()
+        key = {"message": message.pk, "request": message.request_id, "worker": Worker.objects.get().pk}[page]
+
+        assert browser.get(f"/admin/orchestrator/{page}/add/").status_code == 403
+        assert browser.post(f"/admin/orchestrator/{page}/{key}/change/", {"status": "Failed"}).status_code == 403
+        assert browser.post(f"/admin/orchestrator/{page}/{key}/delete/", {"post": "yes"}).status_code == 403
+
+    @pytest.mark.parametrize("page", ["request", "message"])
+    def test_is_searched_by_request_id(self, browser: Browser, message: Message, page: str) -> None:
+        found = browser.get(f"/admin/orchestrator/{page}/", {"q": str(message.request_id)})
+        missed = browser.get(f"/admin/orchestrator/{page}/", {"q": "not an id"})
+
+        assert found.context["cl"].result_list[0].pk == (message.pk if page == "message" else message.request_id)
+        assert not missed.context["cl"].result_list
+
+
+class TestAClient:
+    def test_is_made_and_its_secret_shown_once(self, browser: Browser) -> None:
+        answer = browser.post("/admin/orchestrator/client/add/", client_form(), follow=True)
+
+        shown = re.search(r"Secret of acme: (\S+)", answer.content.decode())
+        assert shown
+        account = accounts.prove("acme", shown[1])
+        assert account is not None
+        assert account.types is None
+        again = browser.get("/admin/orchestrator/client/")
+        assert shown[1] not in again.content.decode()
+
+    def test_is_changed_without_a_new_secret(self, browser: Browser) -> None:
+        client = clients.save("acme", {"scopes": ["tracking:read"]}, secret="known").client
+        secret = client.secrets.get()
+        form = client_form(
+            name="Other", all_types="", types=" Echo \n\nParcel\n", all_scopes="", scopes=["requests:write"]
+        )
+        inline = {
+            "secrets-TOTAL_FORMS": "1",
+            "secrets-INITIAL_FORMS": "1",
+            "secrets-0-id": secret.pk,
+            "secrets-0-client": client.pk,
+        }
+
+        answer = browser.post(f"/admin/orchestrator/client/{client.pk}/change/", form | inline, follow=True)
+
+        client.refresh_from_db()
+        assert answer.status_code == 200
+        assert "Secret of" not in answer.content.decode()
+        assert (client.client_id, client.name) == ("acme", "Other")
+        assert (client.scopes, client.types) == (["requests:write"], ["Echo", "Parcel"])
+        assert client.secrets.count() == 1
+
+    def test_gets_one_more_secret(self, browser: Browser) -> None:
+        client = clients.save("acme", {}, secret="known").client
+
+        answer = browser.post(
+            f"/admin/orchestrator/client/{client.pk}/change/", client_form(new_secret="on"), follow=True
+        )
+
+        assert "Secret of acme" in answer.content.decode()
+        assert client.secrets.count() == 2
+
+    def test_that_is_shown_never_tells_its_secret(self, browser: Browser) -> None:
+        client = clients.save("acme", {}, secret="a-known-secret").client
+
+        page = browser.get(f"/admin/orchestrator/client/{client.pk}/change/").content.decode()
+
+        assert "a-known-secret" not in page
+        assert str(client.feed_id) in page
+
+    @pytest.mark.parametrize("wrong", [{"client_id": "a:b"}, {"client_id": ""}, {"scopes": ["all"]}])
+    def test_that_can_not_be_is_refused_in_the_form(self, browser: Browser, wrong: dict[str, object]) -> None:
+        answer = browser.post("/admin/orchestrator/client/add/", client_form(**wrong))
+
+        assert answer.status_code == 200
+        assert answer.context["adminform"].form.errors
+        assert not Client.objects.exists()
+
+    def test_is_never_deleted(self, browser: Browser) -> None:
+        client = factories.make_client()
+
+        assert browser.post(f"/admin/orchestrator/client/{client.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+class TestABackEnd:
+    def test_is_made(self, browser: Browser) -> None:
+        form = backend_form(headers="Authorization: Bearer hidden\nX-Tenant: 7", schema='{"type": "object"}')
+
+        answer = browser.post("/admin/orchestrator/backend/add/", form, follow=True)
+
+        row = Backend.objects.get()
+        assert answer.status_code == 200
+        assert (row.message_type, row.schema) == ("Parcel", {"type": "object"})
+        assert backend_types.unseal_headers(row.headers_sealed) == (
+            ("Authorization", "Bearer hidden"),
+            ("X-Tenant", "7"),
+        )
+
+    def test_never_shows_its_headers(self, browser: Browser) -> None:
+        backend_types.save("Parcel", {"url": "http://parcels/", "headers": (("Authorization", "Bearer hidden"),)})
+
+        page = browser.get("/admin/orchestrator/backend/Parcel/change/").content.decode()
+
+        assert "Authorization" in page
+        assert "hidden</" not in page
+        assert "Bearer" not in page
+
+    @pytest.mark.parametrize(
+        ("fields", "names"), [({}, ["A"]), ({"headers": "B: 2"}, ["B"]), ({"no_headers": "on"}, [])]
+    )
+    def test_keeps_its_headers_unless_told_otherwise(
+        self, browser: Browser, fields: dict[str, object], names: list[str]
+    ) -> None:
+        backend_types.save("Parcel", {"url": "http://parcels/", "headers": (("A", "1"),)})
+
+        browser.post("/admin/orchestrator/backend/Parcel/change/", backend_form(attempts="2", **fields))
+
+        row = Backend.objects.get()
+        assert row.attempts == 2
+        assert [name for name, _ in backend_types.unseal_headers(row.headers_sealed)] == names
+
+    @pytest.mark.parametrize(
+        ("wrong", "field"),
+        [
+            ({"url": "ftp://parcels/"}, "url"),
+            ({"headers": "no colon"}, "headers"),
+            ({"headers": "Host: elsewhere"}, "headers"),
+            ({"timeout_seconds": "0"}, "timeout_seconds"),
+            ({"timeout_seconds": "nan"}, "timeout_seconds"),
+            ({"schema": '{"type": "nothing"}'}, "schema"),
+            ({"message_type": "a/b"}, "message_type"),
+            ({"lane": "a/b"}, "lane"),
+        ],
+    )
+    def test_that_can_not_be_is_refused_in_the_form(
+        self, browser: Browser, wrong: dict[str, object], field: str
+    ) -> None:
+        answer = browser.post("/admin/orchestrator/backend/add/", backend_form(**wrong))
+
+        assert answer.status_code == 200
+        assert field in answer.context["adminform"].form.errors
+        assert not Backend.objects.exists()
+
+    def test_is_deleted(self, browser: Browser) -> None:
+        backend_types.save("Parcel", {"url": "http://parcels/"})
+
+        browser.post("/admin/orchestrator/backend/Parcel/delete/", {"post": "yes"})
+
+        assert not Backend.objects.exists()
+
+
+def test_a_lane_is_paused(browser: Browser) -> None:
+    Lane.objects.create(name="Echo", queue="waybill", clock=7)
+
+    browser.post("/admin/orchestrator/lane/Echo/change/", {"queue": "slow", "paused": "on", "clock": "0"})
+
+    lane = Lane.objects.get()
+    assert (lane.queue, lane.paused, lane.clock) == ("slow", True, 7)
