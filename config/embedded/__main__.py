@@ -1,5 +1,6 @@
 """`python -m config.embedded`, which is `make up`: one clear line for whatever keeps the stack from starting."""
 
+import argparse
 import os
 import sys
 
@@ -17,6 +18,7 @@ _ANTICIPATED = (
 
 def main() -> int:
     """Run the stack until a signal asks it to stop. Returns the exit code."""
+    argparse.ArgumentParser(prog="make up", description=stack.__doc__).parse_args()
     try:
         stack.Stack(os.environ, say=_say).run()
     except _ANTICIPATED as trouble:

@@ -43,6 +43,7 @@ class Stack:
 
     def run(self) -> None:
         """Start everything in order, say where it is, keep it running, stop it. Raises CannotStart, CannotServe."""
+        self._say(f"starting in {self.home.directory}, port {self.port}")
         try:
             self._start_foundation()
             self._furnish()
