@@ -11,13 +11,17 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import structlog
+from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
-from orchestrator import database_errors, processing
+from orchestrator import processing
 from orchestrator.holdings import Holdings, Lease
 from orchestrator.outcomes import Outcome
 from orchestrator.queue import Claimed
 from orchestrator.stops import Stops
+
+log = structlog.get_logger(__name__)
 
 _LOOK_AGAIN = 0.05
 """Seconds between looks while a lease is unsure or the ledger is away."""
@@ -57,9 +61,8 @@ class Gate:
             try:
                 close_old_connections()
                 self._stops.ask(message.request_id)
-            except Exception as error:
-                if not database_errors.is_passing(error):
-                    raise
+            except DatabaseError as error:  # whatever it is: raised from here, it would strand the whole claim
+                log.warning("stops not known, asking again", error=repr(error))
                 connection.close()
             else:
                 return

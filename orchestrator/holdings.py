@@ -40,7 +40,6 @@ class Holdings:
         self._open: Counter[int] = Counter()
         self._requests: Counter[uuid.UUID] = Counter()
         self._since: dict[int, float] = {}
-        self._renewed_at = time.monotonic()
         self._claiming = 0
         self._someone_alone = False
         self._closed = False
@@ -133,7 +132,7 @@ class Holdings:
         since = self._since.get(claim_id)
         if since is None:
             return Lease.LOST
-        surely = max(since, self._renewed_at) + settings.WAYBILL_LEASE - settings.WAYBILL_LEASE_MARGIN
+        surely = since + settings.WAYBILL_LEASE - settings.WAYBILL_LEASE_MARGIN
         return Lease.GOOD if time.monotonic() < surely else Lease.UNSURE
 
     def claims(self) -> frozenset[int]:
@@ -149,8 +148,9 @@ class Holdings:
     def renewed(self, *, before: frozenset[int], still_ours: frozenset[int], at: float) -> frozenset[int]:
         """Take in a renewal sent at monotonic time `at`, when `before` were held; return the claims that are lost."""
         with self._condition:
-            self._renewed_at = at
             lost = (before - still_ours) & self._since.keys()
             for claim_id in lost:
                 del self._since[claim_id]
+            for claim_id in still_ours & self._since.keys():
+                self._since[claim_id] = at
             return lost

@@ -52,8 +52,9 @@ class Housekeeping:
 
     def _run(self) -> None:
         while not self._stop.wait(settings.WAYBILL_SWEEP * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter
-            self._end_if_hung()
-            for chore in (self._renew_when_due, self._release, self._recover, self._expire, self._wake):
+            for chore in (self._release, self._suspect, self._give_back, self._forget, self._expire, self._wake):
+                self._end_if_hung()
+                self._attempt(self._renew_when_due)  # before each: a slow chore must not cost the leases
                 self._attempt(chore)
         connection.close()
 
@@ -73,7 +74,7 @@ class Housekeeping:
         if now - self._renewed_at < settings.WAYBILL_HEARTBEAT:
             return
         held = self._process.holdings.claims()
-        renewal = queue.renew(self._process.identity)
+        renewal = queue.renew(self._process.identity, held=held)
         self._renewed_at = now
         if lost := self._process.holdings.renewed(before=held, still_ours=renewal.claims, at=now):
             log.warning("claims lost to others", claims=sorted(lost))
@@ -81,9 +82,13 @@ class Housekeeping:
     def _release(self) -> None:
         dispatch.wake_all(recovery.release_due_retries())
 
-    def _recover(self) -> None:
+    def _suspect(self) -> None:
         recovery.suspect_expired_claims()
+
+    def _give_back(self) -> None:
         dispatch.wake_all(recovery.give_back_lost_claims())
+
+    def _forget(self) -> None:
         recovery.forget_silent_workers()
 
     def _expire(self) -> None:

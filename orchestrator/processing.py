@@ -36,7 +36,7 @@ def run_one(message: Claimed, message_type: MessageType) -> Outcome:
     try:
         result = message_type.handler(_work(message))
         return complete(message, result)
-    except Exception as error:  # noqa: BLE001 - every way to fail has its outcome
+    except BaseException as error:  # noqa: BLE001 - every way to fail has its outcome: SystemExit is the handler's too
         return failed(message, message_type, error)
 
 
@@ -44,9 +44,10 @@ def run_list(messages: Sequence[Claimed], message_type: MessageType) -> list[Out
     """Call a batch handler with the whole list; an exception in place of a result is that message's own."""
     try:
         results = list(message_type.handler([_work(message) for message in messages]))
-        if len(results) != len(messages):
-            raise ValueError(f"the batch handler of {message_type.name} returned {len(results)} for {len(messages)}")
-    except Exception as error:  # noqa: BLE001 - it is everybody's
+    except BaseException as error:  # noqa: BLE001 - it is everybody's
+        results = [error] * len(messages)
+    if len(results) != len(messages):
+        error = ValueError(f"the batch handler of {message_type.name} returned {len(results)} for {len(messages)}")
         results = [error] * len(messages)
     return [_batch_outcome(message, message_type, result) for message, result in zip(messages, results, strict=True)]
 
@@ -59,10 +60,16 @@ async def call(message: Claimed, message_type: MessageType) -> Outcome:
         return complete(message, result)
     except TimeoutError:
         return failed(message, message_type, handlers.TooSlow(f"took longer than {message_type.timeout} s"))
-    except asyncio.CancelledError:
-        return ended(message, Ending.INTERRUPTED)
-    except Exception as error:  # noqa: BLE001 - every way to fail has its outcome
+    except BaseException as error:  # noqa: BLE001 - every way to fail has its outcome: SystemExit would end the loop
+        if isinstance(error, asyncio.CancelledError) and _is_broken_off():
+            return ended(message, Ending.INTERRUPTED)
         return failed(message, message_type, error)
+
+
+def _is_broken_off() -> bool:
+    """Tell whether the process stops this call; else the handler let a cancelling of its own escape."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def complete(message: Claimed, result: Any) -> Outcome:
@@ -85,7 +92,7 @@ def unknown(message: Claimed) -> Outcome:
     return ended(message, Ending.RETURNED, delay=_UNKNOWN_TYPE_PAUSE)
 
 
-def failed(message: Claimed, message_type: MessageType, error: Exception) -> Outcome:
+def failed(message: Claimed, message_type: MessageType, error: BaseException) -> Outcome:
     """Make the outcome of a handler that raised: rejected, tried again, or failed for good."""
     if isinstance(error, handlers.Rejected):
         return ended(message, Ending.REJECTED, error=_storable(str(error)))
@@ -149,7 +156,7 @@ def _storable(text: str) -> str:
 
 
 def _batch_outcome(message: Claimed, message_type: MessageType, result: Any) -> Outcome:
-    if isinstance(result, Exception):
+    if isinstance(result, BaseException):
         return failed(message, message_type, result)
     try:
         return complete(message, result)
@@ -170,7 +177,7 @@ def _work(message: Claimed) -> Work:
     )
 
 
-def _log_failure(message: Claimed, error: Exception, delay: float | None) -> None:
+def _log_failure(message: Claimed, error: BaseException, delay: float | None) -> None:
     log.warning(
         "message failed" if delay is None else "message will be tried again",
         message_id=str(message.id),

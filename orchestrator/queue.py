@@ -5,6 +5,7 @@ In: a lane, a worker process. Out: messages leased to it. Called by the drain, h
 
 import json
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,15 +57,22 @@ LEFT JOIN orchestrator_request ON orchestrator_request.id = taken.request_id
 ORDER BY taken.turn, taken.id
 """
 
+# Only what the process knows that it holds: a claim whose answer was lost on the way has nobody to work on it, and must
+# run out. Locked in id order, as outcomes lock claims.
 _RENEW = """
 WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+held AS MATERIALIZED (
+    SELECT claim.id FROM orchestrator_claim AS claim, quick
+    WHERE claim.id = ANY (%(held)s) ORDER BY claim.id FOR NO KEY UPDATE OF claim
+),
 renewed AS (
     UPDATE orchestrator_claim SET leased_until = now() + %(lease)s * interval '1 second', suspected_at = NULL
-    FROM quick WHERE worker_id = %(worker_id)s
+    WHERE id = ANY (ARRAY(SELECT id FROM held))
     RETURNING id
 ),
 alive AS (
-    INSERT INTO orchestrator_worker (id, host, pid, queues) VALUES (%(worker_id)s, %(host)s, %(pid)s, %(queues)s)
+    INSERT INTO orchestrator_worker (id, host, pid, queues)
+    SELECT %(worker_id)s, %(host)s, %(pid)s, %(queues)s::jsonb FROM quick
     ON CONFLICT (id) DO UPDATE SET heartbeat_at = now()
     RETURNING draining
 )
@@ -138,9 +146,10 @@ def claim(*, worker_id: uuid.UUID, lane: str, limit: int, floor: int = 0, alone:
     )
 
 
-def renew(identity: Identity) -> Renewal:
-    """Renew the leases of all claims of a worker, on the database's clock, and its own sign of life."""
+def renew(identity: Identity, *, held: Collection[int]) -> Renewal:
+    """Renew the leases of the claims that a worker holds, on the database's clock, and its own sign of life."""
     asked = {
+        "held": sorted(held),
         "worker_id": identity.id,
         "host": identity.host,
         "pid": identity.pid,

@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 _CHORE_TIMEOUT = "5s"
 _BATCH = 500
+_CLAIMS_A_SWEEP = 20
 
 # message_retry finds them. Each gets the clock plus its rank among its client's messages of this release: it stands
 # beside the first of everybody. The messages stay Queued, so a stop that runs at the same moment cancels them, before
@@ -44,8 +45,12 @@ FROM ranked WHERE message.id = ANY (ARRAY(SELECT id FROM due)) AND message.id = 
 RETURNING message.lane
 """
 
+# A handful of rows: one for each claim that is worked on now.
 _SUSPECT = """
-UPDATE orchestrator_claim SET suspected_at = now() WHERE leased_until < now() AND suspected_at IS NULL
+UPDATE orchestrator_claim SET suspected_at = now() WHERE id = ANY (ARRAY(
+    SELECT id FROM orchestrator_claim WHERE leased_until < now() AND suspected_at IS NULL
+    ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
+))
 """
 
 # The second look: a heartbeat later, and still not renewed. After an outage of the database the live workers renew
@@ -117,20 +122,33 @@ def suspect_expired_claims() -> int:
     """Take the first look at claims past their lease; return how many are newly suspected."""
     with transaction.atomic(), connection.cursor() as cursor:
         _bound(cursor)
-        cursor.execute(_SUSPECT)
+        cursor.execute(_SUSPECT, {"limit": _BATCH})
         return cursor.rowcount
 
 
 def give_back_lost_claims() -> set[str]:
     """Give back what claims hold that were not renewed since the first look; return the lanes, to be woken."""
     lanes = set()
-    while (lane := _give_back_one()) is not None:
+    for _ in range(_CLAIMS_A_SWEEP):
+        if (lane := _give_back_next()) is None:
+            break
         lanes.add(lane)
     return lanes
 
 
+def _give_back_next() -> str | None:
+    """Give the next lost claim back, if need be without the effects: one that breaks must not hold up the others."""
+    try:
+        return _give_back_one()
+    except Exception as error:
+        if database_errors.is_passing(error):
+            raise
+        log.exception("effects left out: they break on a lost claim")
+        return _give_back_one(effects=False)
+
+
 @database_errors.repeat_deadlocked
-def _give_back_one() -> str | None:
+def _give_back_one(*, effects: bool = True) -> str | None:
     """One unit of work. Locks in the house's order: claim → requests (by id) → messages."""
     with transaction.atomic(), connection.cursor() as cursor:
         _bound(cursor)
@@ -143,7 +161,7 @@ def _give_back_one() -> str | None:
         rows = _give_back(cursor, claim_id=claim_id, lane=lane, alone=alone, stopped=requests.stopped)
         finished = [_finished(columns) for columns in rows if columns[-1] is not None]
         finished += outcomes.halt_failed(cursor, finished, halting=requests.halting)
-        finishing.settle(cursor, finished)
+        finishing.settle(cursor, finished, effects=effects)
         cursor.execute("DELETE FROM orchestrator_claim WHERE id = %s", (claim_id,))
     log.warning("lost claim given back", claim_id=claim_id, lane=lane, alone=alone, messages=len(rows))
     return str(lane)

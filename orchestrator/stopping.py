@@ -82,6 +82,7 @@ def cancel(*, client_id: int, request_id: uuid.UUID) -> None:
 def expire_overdue(*, limit: int = 100) -> int:
     """Stop requests whose deadline has passed; return how many. Another process's are skipped, not waited for."""
     with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('statement_timeout', '5s', true)")  # a chore, as those of recovery
         cursor.execute(
             # request_deadline; the lock order within doors and outcomes is by id, and here nobody is waited for.
             "SELECT id FROM orchestrator_request WHERE deadline_at <= now() AND stopped_at IS NULL AND open > 0"

@@ -54,6 +54,7 @@ class WorkerProcess:
         self._lock = threading.Lock()
         self._grace_ends = float("inf")
         self._finishing = threading.Event()
+        self._finished = threading.Event()
         self._ready = threading.Event()
 
     # ------------------------------------------------------------ working
@@ -107,6 +108,7 @@ class WorkerProcess:
         self._record_rest()
         self.housekeeping.stop()
         self.loop.close()
+        self._finished.set()
         log.info("worker stopped", worker_id=str(self.identity.id))
 
     def _record_rest(self) -> None:
@@ -118,7 +120,8 @@ class WorkerProcess:
     def _end_in_time(self) -> None:
         """Celery waits for its threads for ever: a plain handler that runs past the grace time is left behind."""
         if self._finishing.wait(timeout=max(self._grace_ends - time.monotonic(), 0)):
-            time.sleep(max(self._grace_ends - time.monotonic(), 0) + 2 * _AFTER_GRACE)
+            if self._finished.wait(timeout=max(self._grace_ends - time.monotonic(), 0) + 2 * _AFTER_GRACE):
+                return
             log.error("worker did not stop in time")
             os._exit(os.EX_SOFTWARE)
         interrupted = [processing.ended(message, Ending.INTERRUPTED) for message in self.watch.running()]

@@ -132,9 +132,11 @@ def ended(message: Claimed, ending: Ending = Ending.COMPLETE, **fields: Any) -> 
 def running_worker(*, concurrency: int = 8, housekeeping: bool = True) -> Iterator[WorkerProcess]:
     """All the parts of a worker process, in this process, with real database and broker; nothing consumes wake-ups.
 
-    Without housekeeping there are no sweeps: what a wake-up doesn't bring about never happens.
+    Without housekeeping there are no sweeps: what a wake-up doesn't bring about never happens. It is deaf by its
+    nature, so it isn't let exit for that.
     """
-    quiet = {} if housekeeping else {"WAYBILL_SWEEP": 3600.0, "WAYBILL_LEASE": 3600.0}
+    quiet = {"WAYBILL_DEAF_AFTER": 3600.0}
+    quiet |= {} if housekeeping else {"WAYBILL_SWEEP": 3600.0, "WAYBILL_LEASE": 3600.0}
     with override_settings(**quiet):
         process = WorkerProcess(queues=("waybill",), concurrency=concurrency)
         process.start()

@@ -36,7 +36,7 @@ class Claim(models.Model):
 
     class Meta:
         indexes = [
-            # queue.renew: one worker's claims.
+            # recovery.forget_silent_workers: does a worker hold anything?
             models.Index(fields=["worker_id"], name="claim_worker"),
         ]
 
