@@ -40,7 +40,7 @@ class TypeRefused(Exception):
 
 
 class TooManyInFlight(Exception):
-    """The client has as many open requests as it may have."""
+    """You have as many open requests as you may have."""
 
 
 class NewMessage(NamedTuple):

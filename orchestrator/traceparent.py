@@ -17,7 +17,7 @@ def read(header: str | None) -> str | None:
     """Return the header if it is valid (§3.2.2), else None: an invalid one is ignored."""
     if header is None or len(header) > _LONGEST:
         return None
-    found = _FORM.fullmatch(header.strip())
+    found = _FORM.fullmatch(header.strip(" \t"))
     if not found or found["version"] == "ff" or (found["version"] == "00" and found["more"]):
         return None
     if not int(found["trace"], 16) or not int(found["parent"], 16):
