@@ -107,6 +107,12 @@ CACHES = {
     }
 }
 
+# ---------------------------------------------------------------- where `manage.py submit` hands in, and as whom
+PORT = env.int("PORT", 8000)
+WAYBILL_URL = env.str("WAYBILL_URL", f"http://127.0.0.1:{PORT}")
+WAYBILL_CLIENT = env.str("WAYBILL_CLIENT", "demo")
+WAYBILL_SECRET = env.str("WAYBILL_SECRET", "demo-secret")
+
 # ---------------------------------------------------------------- REST
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

@@ -4,10 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-OUTSIDE_THE_SETTINGS = {
-    *("PORT", "POSTGRES_PASSWORD"),  # read by the supervisor, by docker-compose.yml
-    *("WAYBILL_URL", "WAYBILL_CLIENT", "WAYBILL_SECRET"),  # by `manage.py submit`
-}
+OUTSIDE_THE_SETTINGS = {"POSTGRES_PASSWORD"}  # read by docker-compose.yml
 
 
 def variables_of_the_settings() -> set[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from orchestrator import backend_types
+from orchestrator import backend_types, sealing
 from orchestrator.management.errors import told_in_one_line
 from orchestrator.models import Backend
 
@@ -39,11 +39,17 @@ class Command(BaseCommand):
         """Save, and print the row."""
         with told_in_one_line():
             row, is_new = backend_types.save(options["message_type"], _changes(options))
-        self.stdout.write(f"back end: {row.message_type} ({'created' if is_new else 'updated'})")
-        self.stdout.write(f"url: {row.url}")
-        self.stdout.write(f"timeout: {row.timeout_seconds:g} s, attempts: {row.attempts}")
-        self.stdout.write(f"lane: {row.lane or row.message_type}, mandatory: {'yes' if row.mandatory else 'no'}")
-        self.stdout.write(f"headers: {_header_names(row)}, schema: {'none' if row.schema is None else 'its own'}")
+        self.stdout.write("\n".join(_describe(row, is_new=is_new)))
+
+
+def _describe(row: Backend, *, is_new: bool) -> list[str]:
+    return [
+        f"back end: {row.message_type} ({'created' if is_new else 'updated'})",
+        f"url: {row.url}",
+        f"timeout: {row.timeout_seconds:g} s, attempts: {row.attempts}",
+        f"lane: {row.lane or row.message_type}, mandatory: {'yes' if row.mandatory else 'no'}",
+        f"headers: {_header_names(row)}, schema: {'none' if row.schema is None else 'its own'}",
+    ]
 
 
 def _changes(options: dict[str, Any]) -> backend_types.Changes:
@@ -74,4 +80,7 @@ def _read_schema(path: str) -> dict[str, Any]:
 
 
 def _header_names(row: Backend) -> str:
-    return ", ".join(name for name, _ in backend_types.unseal_headers(row.headers_sealed)) or "none"
+    try:
+        return ", ".join(name for name, _ in backend_types.unseal_headers(row.headers_sealed)) or "none"
+    except sealing.Unsealable:
+        return "sealed under a key that is gone (set them anew)"

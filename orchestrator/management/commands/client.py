@@ -39,21 +39,24 @@ class Command(BaseCommand):
                 options["id"], _changes(options), secret=options["secret"], replace_secrets=options["replace_secrets"]
             )
             unknown = sorted(set(options["type"] or ()) - set(handlers.catalogue()))
-        self._print(saved)
+        self.stdout.write("\n".join(_describe(saved)))
         for name in unknown:
             self.stderr.write(f"note: there is no message type {name!r} yet")
 
-    def _print(self, saved: clients.Saved) -> None:
-        client = saved.client
-        self.stdout.write(f"client: {client.client_id} ({'created' if saved.is_new else 'updated'})")
-        self.stdout.write(f"name: {client.name}")
-        self.stdout.write(f"feed: {client.feed_id}")
-        self.stdout.write(f"scopes: {_list(client.scopes)}")
-        self.stdout.write(f"types: {_list(client.types)}")
-        self.stdout.write(f"max in flight: {client.max_in_flight or 'no limit'}")
-        if saved.secret:
-            self.stdout.write(f"secret: {saved.secret}")
-            self.stdout.write("Keep the secret now: it is not shown again.")
+
+def _describe(saved: clients.Saved) -> list[str]:
+    client = saved.client
+    lines = [
+        f"client: {client.client_id} ({'created' if saved.is_new else 'updated'})",
+        f"name: {client.name}",
+        f"feed: {client.feed_id}",
+        f"scopes: {_list(client.scopes)}",
+        f"types: {_list(client.types)}",
+        f"max in flight: {client.max_in_flight or 'no limit'}",
+    ]
+    if saved.secret:
+        lines += [f"secret: {saved.secret}", "Keep the secret now: it is not shown again."]
+    return lines
 
 
 def _changes(options: dict[str, Any]) -> clients.Changes:

@@ -4,11 +4,11 @@ In: a file, or standard input. Out: the request's id, a live bar, a table; exit 
 Called by operators and visitors.
 """
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
@@ -25,14 +25,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
-        port = os.environ.get("PORT", "8000")
         parser.add_argument("file", metavar="FILE", help="a JSON body; -: standard input")
         parser.add_argument("--follow", action="store_true", help="a live bar, and a table at the end")
-        parser.add_argument("--url", default=os.environ.get("WAYBILL_URL", f"http://127.0.0.1:{port}"))
-        parser.add_argument("--client", default=os.environ.get("WAYBILL_CLIENT", "demo"), help="or WAYBILL_CLIENT")
-        parser.add_argument(
-            "--secret", default=os.environ.get("WAYBILL_SECRET", "demo-secret"), help="or WAYBILL_SECRET"
-        )
+        parser.add_argument("--url", default=settings.WAYBILL_URL, help="or WAYBILL_URL (default: this stack's)")
+        parser.add_argument("--client", default=settings.WAYBILL_CLIENT, help="or WAYBILL_CLIENT (default: demo)")
+        parser.add_argument("--secret", default=settings.WAYBILL_SECRET, help="or WAYBILL_SECRET (default: demo's)")
 
     def handle(self, **options: Any) -> None:
         """Hand in, and follow when asked to."""
