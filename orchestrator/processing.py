@@ -47,8 +47,8 @@ def run_list(messages: Sequence[Claimed], message_type: MessageType) -> list[Out
     except BaseException as error:  # noqa: BLE001 - it is everybody's
         results = [error] * len(messages)
     if len(results) != len(messages):
-        error = ValueError(f"the batch handler of {message_type.name} returned {len(results)} for {len(messages)}")
-        results = [error] * len(messages)
+        wrong = ValueError(f"the batch handler of {message_type.name} returned {len(results)} for {len(messages)}")
+        results = [wrong] * len(messages)
     return [_batch_outcome(message, message_type, result) for message, result in zip(messages, results, strict=True)]
 
 

@@ -54,7 +54,12 @@ def test_a_lease_is_the_claims_so_renewing_touches_one_row_a_claim(client_id: in
 
 def test_a_running_worker_renews_its_leases(client_id: int, declare: Callable[..., MessageType]) -> None:
     began, release = threading.Event(), threading.Event()
-    lane = declare(lambda _: (began.set(), release.wait(20))[1]).name
+
+    def handle(_: Work) -> None:
+        began.set()
+        release.wait(20)
+
+    lane = declare(handle).name
     engine.hand_in(client_id=client_id, message_type=lane)
 
     with engine.running_worker() as worker, engine.draining(worker, lane):
