@@ -194,7 +194,7 @@ submit_of_type = extend_schema(
     summary="Hand in messages of one type",
     tags=["requests"],
     parameters=[
-        OpenApiParameter("message_type", OpenApiTypes.STR, OpenApiParameter.PATH, description="Of every message."),
+        OpenApiParameter("messageType", OpenApiTypes.STR, OpenApiParameter.PATH, description="Of every message."),
         *_HEADERS,
         *_SENT_BACK,
     ],

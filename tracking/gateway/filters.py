@@ -1,13 +1,12 @@
 """A tracking search as conditions of SQL.
 
-In: criteria and an order. Out: texts of SQL with named parameters, and the parameters. Called by `queries.py`, whose
-statements name the request `request` and the message `message`. Values never become text of the statement.
+In: criteria. Out: texts of SQL with named parameters, and the parameters. Called by `sources.py` and `queries.py`,
+whose statements name the request `request` and the message `message`. Values never become text of a statement.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.lifecycle import UNSUCCESSFUL, Status
+from orchestrator.lifecycle import Status
 from tracking.gateway.criteria import Criteria
 
 Parameters = dict[str, Any]
@@ -66,70 +65,16 @@ def of_message(criteria: Criteria) -> list[str]:
     return conditions
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where candidates come from, and how it names what requests are usually sorted by.
-
-    `complete`: it has applied the criteria of messages already.
-    """
-
-    text: str
-    received: str = "request.received_at"
-    id: str = "request.id"
-    complete: bool = False
-
-
-# By primary key, or along request_received; open ones also by request_open, where they are few.
-_FROM_REQUESTS = Source("orchestrator_request AS request")
-
-# request_batch_reference and message_external_reference, then requests by primary key.
-_FROM_REFERENCES = Source(
-    """(
-        SELECT id FROM orchestrator_request
-        WHERE client_id = %(client)s AND batch_reference = ANY (%(references_0)s)
-        UNION
-        SELECT request_id FROM orchestrator_message
-        WHERE client_id = %(client)s AND external_reference = ANY (%(references_0)s)
-    ) AS found JOIN orchestrator_request AS request ON request.id = found.id"""
-)
-
-
-def source(criteria: Criteria) -> Source:
-    """Choose the index that a search starts from."""
-    if criteria.ids is not None:
-        return _FROM_REQUESTS
-    if criteria.references:
-        return _FROM_REFERENCES
-    if criteria.statuses and criteria.statuses <= UNSUCCESSFUL:
-        return _from_unsuccessful(criteria)
-    return _FROM_REQUESTS
-
-
-def _from_unsuccessful(criteria: Criteria) -> Source:
-    """Start from what went wrong: message_unsuccessful, in its order, one branch a status.
-
-    A message has its request's received_at, so the branches merge into the order of requests with next to no sorting,
-    and the walk ends with the page, however much went wrong.
-    """
-    branches = " UNION ALL ".join(
-        f"SELECT received_at, request_id FROM orchestrator_message WHERE {condition}"  # noqa: S608 - our own texts
-        for condition in _of_unsuccessful(criteria)
-    )
-    return Source(
-        f"(SELECT DISTINCT received_at, request_id FROM ({branches}) AS unsuccessful)"  # noqa: S608
-        " AS found (received_at, id) JOIN orchestrator_request AS request ON request.id = found.id",
-        received="found.received_at",
-        id="found.id",
-        complete=True,
-    )
-
-
-def _of_unsuccessful(criteria: Criteria) -> list[str]:
+def of_unsuccessful(criteria: Criteria) -> list[str]:
+    """Return what a message must meet, in columns of its own; its status apart, see `each_status`."""
     conditions = ["client_id = %(client)s"]
     if criteria.period is not None:
         conditions.append("received_at >= %(since)s AND received_at < %(before)s")
     if criteria.types is not None:
         conditions.append("type = ANY (%(types)s)")
-    return [
-        " AND ".join([*conditions, f"status = %(status_{status.name})s"]) for status in sorted(criteria.statuses or ())
-    ]
+    return conditions
+
+
+def each_status(criteria: Criteria) -> list[str]:
+    """Return one condition for each status that is asked for."""
+    return [f"status = %(status_{status.name})s" for status in sorted(criteria.statuses or ())]

@@ -1,6 +1,6 @@
 """The order of a tracking search as SQL, and how an unpaged one goes on behind the last request it has read.
 
-In: sorts. Out: texts of SQL with named parameters. Called by `queries.py` and `filters.py`. Pure.
+In: sorts. Out: texts of SQL with named parameters. Called by `sources.py` and `queries.py`. Pure.
 """
 
 import uuid
@@ -46,10 +46,11 @@ class _Level:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Sort keys, then the id."""
+    """Sort keys, then the id; and what the statement calls the time of receipt."""
 
     levels: tuple[_Level, ...]
     id: _Level
+    received: str
 
     def columns(self) -> str:
         """Return the keys as a list of columns: `key_0`, `key_1` and so on."""
@@ -86,8 +87,14 @@ class Order:
         ]
 
 
-def of_requests(sorts: Sequence[Sort], *, received: str, id: str, going_on: bool) -> Order:  # noqa: A002
-    """Return the order of a search. `received`, `id`: what the source calls them; `going_on`: not its first part.
+def of_requests(
+    sorts: Sequence[Sort],
+    *,
+    received: str = "request.received_at",
+    id: str = "request.id",  # noqa: A002
+    going_on: bool = False,
+) -> Order:
+    """Return the order of a search. `received`, `id`: what the statement calls them; `going_on`: not its first part.
 
     Ties by id, ascending; descending when the only key is receivedDate, descending: the order of request_received.
     """
@@ -97,7 +104,7 @@ def of_requests(sorts: Sequence[Sort], *, received: str, id: str, going_on: bool
         SortKey.BATCH_REFERENCE: 'request.batch_reference COLLATE "C"',  # the same order in every database
     }
     levels = tuple(_Level(texts[sort.by], sort.descending, sort.by is not SortKey.RECEIVED) for sort in sorts)
-    return Order(levels, _Level(id, tuple(sorts) == (Sort(),), nullable=False))
+    return Order(levels, _Level(id, tuple(sorts) == (Sort(),), nullable=False), received=received)
 
 
 _PROCESSED_AT_START = "CASE WHEN request.completed_at <= %(bound)s THEN request.completed_at END"

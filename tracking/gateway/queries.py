@@ -1,7 +1,7 @@
 """What the Gateway reads: requests with their counters, and their messages.
 
 In: a client and what it asks for. Out: rows, one statement a call. Called by `search.py` and the views.
-All of the room's SQL is put together here, of the texts in `filters.py` and `ordering.py`.
+All of the room's SQL is put together here, of the texts in `sources.py`, `filters.py` and `ordering.py`.
 """
 
 import uuid
@@ -15,7 +15,7 @@ from typing import Any
 from django.db import connection
 
 from orchestrator.lifecycle import WORDS, Status
-from tracking.gateway import filters, ordering
+from tracking.gateway import filters, ordering, sources
 from tracking.gateway.criteria import Criteria, Sort
 
 
@@ -74,20 +74,6 @@ class Found:
     read_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Which part of a search's answer is read: requests, skipped and taken, in at most `rows` rows.
-
-    `after` and `bound` let a search go on: behind the last request, up to the time at which its first part was read.
-    """
-
-    rows: int
-    take: int
-    skip: int = 0
-    after: ordering.Position | None = None
-    bound: datetime | None = None
-
-
 # message_processing counts those in processing, in the statement that reads `open`: queued = open - processing. The
 # planner puts that count off until the requests are sorted and cut, so it is paid for those that are answered only.
 _REQUEST_COLUMNS = """
@@ -103,15 +89,15 @@ _MESSAGE_COLUMNS = """
         message.errors"""
 _MESSAGE_WIDTH = 7
 
-# Requests by the source's index, then each one's messages by message_in_request. The requests come sorted out of the
-# first part, so the whole is sorted one request at a time, and the reading ends with the last row that is wanted.
+# Requests as `sources.py` finds them, then each one's messages by message_in_request. The requests come sorted out of
+# the first part, so the whole is sorted one request at a time, and the reading ends with the last row that is wanted.
 _SEARCH = """
 WITH request AS MATERIALIZED (
     SELECT {request_columns}, statement_timestamp() AS read_at, {keys}
-    FROM {source}
-    WHERE {of_request}
+    FROM {relation}
+    WHERE {condition}
     ORDER BY {order}
-    LIMIT %(take)s OFFSET %(skip)s
+    {window}
 )
 SELECT request.*, message.*
 FROM request LEFT JOIN LATERAL (
@@ -123,10 +109,6 @@ FROM request LEFT JOIN LATERAL (
 ORDER BY {order_of_columns}, message.number
 LIMIT %(rows)s
 """
-
-# One look at a request's messages by message_in_request. OFFSET 0 keeps the planner from making a join of it, whose
-# size it can only guess: so it stays one look a request, at those alone that the walk along the source comes to.
-_HAS_MATCH = "EXISTS (SELECT FROM orchestrator_message AS message WHERE {of_message} OFFSET 0)"
 
 # By primary key and message_in_request.
 _REST = """
@@ -146,29 +128,23 @@ ORDER BY message.number
 """
 
 
-def find_requests(*, client_id: int, criteria: Criteria, sorts: Sequence[Sort], part: Part) -> list[Found]:
+def find_requests(*, client_id: int, criteria: Criteria, sorts: Sequence[Sort], part: sources.Part) -> list[Found]:
     """Return requests that have a message which meets all criteria, each with its messages that do.
 
     A request without messages (a service that is just begun) is found as long as nothing is asked of messages. When
     `part.rows` rows come back, the last request may have more messages: see `find_rest`.
     """
-    source = filters.source(criteria)
-    order = ordering.of_requests(sorts, received=source.received, id=source.id, going_on=part.after is not None)
-    of_message = filters.of_message(criteria)
-    of_request = filters.of_request(criteria)
-    if len(of_message) > 1 and not source.complete:
-        of_request.append(_HAS_MATCH.format(of_message=" AND ".join(of_message)))
-    if part.after:
-        of_request += [order.after(part.after), f"{source.received} <= %(bound)s"]
+    source = sources.choose(criteria, sorts, part)
     statement = _SEARCH.format(
         request_columns=_REQUEST_COLUMNS,
         message_columns=_MESSAGE_COLUMNS,
-        keys=order.columns(),
-        source=source.text,
-        of_request=" AND ".join(of_request),
-        order=order.text(),
-        of_message=" AND ".join(of_message),
-        order_of_columns=order.text_of_columns("request"),
+        keys=source.order.columns(),
+        relation=source.relation,
+        condition=source.condition,
+        order=source.order.text(),
+        window=source.window,
+        of_message=" AND ".join(filters.of_message(criteria)),
+        order_of_columns=source.order.text_of_columns("request"),
     )
     values = filters.parameters(criteria) | (part.after.parameters() if part.after else {})
     window = {"take": part.take, "skip": part.skip, "rows": part.rows, "bound": part.bound}

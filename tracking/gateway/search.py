@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from tracking.gateway import queries
 from tracking.gateway.criteria import Search
-from tracking.gateway.queries import Found, Part
+from tracking.gateway.queries import Found
+from tracking.gateway.sources import Part
 
 ROWS = 2000
 """Messages read at once: about half a megabyte of answer."""

@@ -35,11 +35,11 @@ class MessagesView(WindowView):
     scopes: ClassVar[dict[str, Scope]] = {"POST": Scope.REQUESTS_WRITE}
 
     @documentation.submit_of_type
-    def post(self, request: Request, message_type: str) -> HttpResponse:
+    def post(self, request: Request, messageType: str) -> HttpResponse:  # noqa: N803 - the contract's name
         """Take in messages of one type."""
         raw = self.body(request)
         with doors.refusals():
-            body = bodies.read(raw, message_type=message_type)
+            body = bodies.read(raw, message_type=messageType)
             return _submit(request, raw, body, door="messages", status=200)
 
 
