@@ -14,6 +14,7 @@ from werkzeug import Request, Response
 
 from orchestrator import accounts, backend_types, backends, handlers
 from orchestrator.models import Backend, Client
+from tests import waiting
 
 REQUEST_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
@@ -190,6 +191,16 @@ class TestBackend:
 
         row = Backend.objects.get()
         assert (row.mandatory, row.headers_sealed, row.lane, row.schema) == (False, None, "", None)
+
+    def test_is_seen_by_a_process_that_is_running(self) -> None:
+        assert handlers.find("Parcel") is None
+
+        Backend.objects.create(message_type="Parcel", url="http://p/")  # as another process does
+
+        parcel = waiting.eventually(lambda: handlers.find("Parcel"), within=5)
+        Backend.objects.update(timeout_seconds=7)
+        waiting.eventually(lambda: (found := handlers.find("Parcel")) and found.timeout == 7, within=5)
+        assert parcel.kind is handlers.Kind.HTTP
 
     def test_wins_over_a_handler_in_code(self) -> None:
         run("backend", "Echo", "--url", "http://p/")
