@@ -380,7 +380,7 @@ class TestOrderAndPages:
 
     def test_by_processed_date_the_unfinished_stand_last(self, account: accounts.Account) -> None:
         def done(minutes: int) -> Request:
-            at = datetime.now(UTC) + timedelta(minutes=minutes)
+            at = datetime.now(UTC) - timedelta(hours=1) + timedelta(minutes=minutes)
             return make(account, AMessage(processed_at=at - timedelta(hours=1)), AMessage(processed_at=at))
 
         second, first = done(2), done(1)

@@ -100,12 +100,12 @@ def of_requests(
     """
     texts = {
         SortKey.RECEIVED: received,
-        SortKey.PROCESSED: _PROCESSED_AT_START if going_on else "request.completed_at",
+        SortKey.PROCESSED: _PROCESSED.format(start="%(bound)s" if going_on else "statement_timestamp()"),
         SortKey.BATCH_REFERENCE: 'request.batch_reference COLLATE "C"',  # the same order in every database
     }
     levels = tuple(_Level(texts[sort.by], sort.descending, sort.by is not SortKey.RECEIVED) for sort in sorts)
     return Order(levels, _Level(id, tuple(sorts) == (Sort(),), nullable=False), received=received)
 
 
-_PROCESSED_AT_START = "CASE WHEN request.completed_at <= %(bound)s THEN request.completed_at END"
-"""A request that is completed while the search is being read keeps its place among the unfinished ones."""
+_PROCESSED = "CASE WHEN request.completed_at <= {start} THEN request.completed_at END"
+"""A request that is completed while a search is being read keeps its place among the unfinished ones."""

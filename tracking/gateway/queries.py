@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
+from psycopg.types.datetime import TimestamptzLoader
 
 from orchestrator.lifecycle import WORDS, Status
 from tracking.gateway import filters, ordering, sources
 from tracking.gateway.criteria import Criteria, Sort
 
 
-@dataclass(frozen=True, slots=True)
-class MessageRow:
+class MessageRow(NamedTuple):
     """One message, as the ledger has it. `errors` is JSON text, a list of texts."""
 
     id: uuid.UUID
@@ -155,7 +155,7 @@ def find_rest(*, found: Found, criteria: Criteria, rows: int) -> list[MessageRow
     """Return the next messages of a request that meet the criteria, behind those that `found` has."""
     statement = _REST.format(message_columns=_MESSAGE_COLUMNS, of_message=" AND ".join(filters.of_message(criteria)))
     values = {"request": found.request.id, "number": found.messages[-1].number, "rows": rows}
-    return [MessageRow(*row) for row in _run(statement, filters.parameters(criteria) | values)]
+    return [MessageRow._make(row) for row in _run(statement, filters.parameters(criteria) | values)]
 
 
 def find_request(
@@ -169,6 +169,8 @@ def find_request(
 
 def _run(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
+        # psycopg's own loader is C; Django's is Python, and would be the largest cost of a long answer.
+        cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
         cursor.execute(statement, values | {"processing": WORDS["processing"]})
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
@@ -190,5 +192,5 @@ def _request(row: tuple[Any, ...]) -> RequestRow:
 
 def _messages(rows: Iterable[tuple[Any, ...]]) -> list[MessageRow]:
     """Take the messages out of joined rows; a request without any has one row that holds none."""
-    messages = (row[-_MESSAGE_WIDTH:] for row in rows)
-    return [MessageRow(*message) for message in messages if message[0] is not None]
+    messages = (MessageRow._make(row[-_MESSAGE_WIDTH:]) for row in rows)
+    return [message for message in messages if message.id is not None]

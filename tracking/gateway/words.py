@@ -1,6 +1,7 @@
 """What the Gateway documents call things: statuses, and the key under which a message's id stands. Pure."""
 
 import re
+from functools import lru_cache
 
 from orchestrator.lifecycle import Status
 
@@ -28,6 +29,7 @@ def request_status(*, door: str, ended: bool, counts: dict[Status, int]) -> Stat
     return Status.CANCELLED if counts[Status.CANCELLED] and not carried_out else Status.COMPLETE
 
 
+@lru_cache(maxsize=1024)
 def id_key(message_type: str) -> str:
     """Return the key of a message's id: `opportunityId` for Opportunity, `deskproFeedbackId` for deskpro-feedback."""
     first, *others = [word for word in _BETWEEN_WORDS.split(message_type) if word] or [""]
