@@ -67,31 +67,35 @@ class LaneDrain:
     def _work_off(self) -> None:
         """Claim, start, claim again when the window is half empty; end when the lane is empty or others wait."""
         slice_end = time.monotonic() + settings.WAYBILL_SLICE
-        floor, joined = 0, False
+        floor, joined, most = 0, False, self._window() - 1
         while not self._process.stopping.is_set():
-            # The first claim, one after a short one, and one after a wake-up met us go without a floor: a turn is
-            # allocated before its message commits, so lower turns than ours may appear.
-            floor = 0 if self._woken else floor
-            self._woken = False
-            limit = self._room()
-            batch = self._claim(limit=limit, floor=floor)
-            full = len(batch.messages) == limit
-            if full and not joined:
-                dispatch.wake(self.lane)  # once a drain: idle workers join
-                joined = True
-            self._start(batch)
-            if batch.suspects_wait:
-                self._run_suspect()
-            elif not full and not self._woken:
-                return
-            floor = batch.messages[-1].turn if full else 0
-            self._process.recorder.wait_for_room()
-            self._calls.wait_for_room(below=self._window() // 2, until=slice_end)
+            if self._calls.wait_for_room(below=most, until=slice_end):
+                # The first claim, one after a short one, and one after a wake-up met us go without a floor: a turn is
+                # allocated before its message commits, so lower turns than ours may appear.
+                floor = 0 if self._woken else floor
+                self._woken = False
+                limit = self._room()
+                batch = self._claim(limit=limit, floor=floor)
+                full = len(batch.messages) == limit
+                if full and not joined:
+                    dispatch.wake(self.lane)  # once a drain: idle workers join
+                    joined = True
+                self._start(batch)
+                if batch.suspects_wait:
+                    self._run_suspect()
+                elif not full and not self._woken:
+                    return
+                floor = batch.messages[-1].turn if full else 0
+                most = self._window() // 2
+                self._process.recorder.wait_for_room()
             if time.monotonic() >= slice_end:
                 if self._process.is_crowded():
+                    # In this order: a wake-up that falls in between has lowered the flag, or is noted after this.
+                    self._woken = False
                     dispatch.wake(self.lane)
                     return
                 slice_end = time.monotonic() + settings.WAYBILL_SLICE
+                most = self._window() - 1  # slow calls in half the window don't keep the other half empty
 
     # ------------------------------------------------------------ claiming
 
@@ -103,7 +107,7 @@ class LaneDrain:
         return settings.WAYBILL_WINDOW_PLAIN
 
     def _room(self) -> int:
-        return max(1, min(self._window() - self._calls.in_flight, self._pace.limit()))
+        return min(self._window() - self._calls.in_flight, self._pace.limit())
 
     def _claim(self, *, limit: int, floor: int, alone: bool = False) -> Batch:
         process = self._process

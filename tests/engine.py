@@ -192,10 +192,15 @@ def at_once(*works: Callable[[], Any]) -> Iterator[list[threading.Thread]]:
 # ---------------------------------------------------------------- looking
 
 
+def broker() -> redis.Redis:
+    """The broker itself; to be closed by its user."""
+    return redis.Redis.from_url(os.environ["BROKER_URL"])
+
+
 def wake_ups(*, on: str = "waybill") -> list[str]:
     """The lanes of the wake-ups that wait on a Celery queue, oldest first."""
-    with redis.Redis.from_url(os.environ["BROKER_URL"]) as broker:
-        published = [json.loads(text) for text in reversed(broker.lrange(on, 0, -1))]
+    with broker() as client:
+        published = [json.loads(text) for text in reversed(client.lrange(on, 0, -1))]
     return [json.loads(base64.b64decode(message["body"]))[1]["lane"] for message in published]
 
 
