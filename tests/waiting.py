@@ -9,7 +9,7 @@ import pytest
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], *, within: float = 10.0, what: str = "the condition") -> T:
+def eventually(condition: Callable[[], T | None], *, within: float = 10.0, what: str = "the condition") -> T:
     """Return the condition's first truthy value; fail the test after `within` seconds without one."""
     deadline = time.monotonic() + within
     while not (value := condition()):

@@ -247,14 +247,7 @@ def _run(place: Place, program: str, *arguments: str) -> None:
         check=False,
     )
     if done.returncode:
-        raise CannotServe(f"{program}: {_last_line(done.stderr) or f'ended with code {done.returncode}'}")
-
-
-def _last_line(text: str) -> str:
-    """Return the line that names the trouble: the last that speaks of an error, else the last."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if "error:" in line.lower()]
-    return (errors or lines or [""])[-1]
+        raise CannotServe(f"PostgreSQL can't be set up: {processes.telling_line(done.stderr)}")
 
 
 def _environment() -> dict[str, str]:

@@ -6,8 +6,10 @@ Called by the supervisor and by the tests' throwaway servers.
 
 import contextlib
 import ctypes
+import errno
 import os
 import pwd
+import re
 import signal
 import socket
 import subprocess
@@ -21,6 +23,7 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded here: nothing may be imported between fork and exec
 _KILL_BY_DIRECTORY = 'for p in /proc/[0-9]*; do [ "$p/cwd" -ef "$1" ] && kill -9 "${p#/proc/}"; done 2>/dev/null; true'
 _KILL_WAIT = 5.0
+_NAMES_AN_ERROR = re.compile(r"^(\w+\.)*\w*(Error|Exception|Exit|Configured)\b.*:|FATAL:|PANIC:|\berror:")
 
 
 class NeverReady(Exception):
@@ -124,15 +127,31 @@ def free_port() -> int:
 
 
 def port_is_free(port: int, *, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen there. Tested without SO_REUSEPORT; SO_REUSEADDR only forgives a port just left."""
+    """Whether a server could listen there."""
+    try:
+        listen_once(port, host=host)
+    except OSError:
+        return False
+    return True
+
+
+def listen_once(port: int, *, host: str) -> None:
+    """Listen and leave again. Without SO_REUSEPORT, which shares a port; SO_REUSEADDR only forgives one just left.
+
+    Raises OSError.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)
-        except OSError:
-            return False
-    return True
+        probe.bind((host, port))
+        probe.listen(1)
+
+
+def telling_line(output: str) -> str:
+    """Return the line that tells best why a program failed: a full disk, else the last error, else the last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()][-100:]
+    full = [line for line in lines if os.strerror(errno.ENOSPC) in line]
+    errors = [line for line in lines if _NAMES_AN_ERROR.search(line)]
+    return (full or errors or lines or ["it said nothing"])[-1][:300]
 
 
 def _die_with_parent(stop_signal: signal.Signals) -> None:

@@ -5,6 +5,7 @@ Out: a running stack, until a signal asks it to stop.
 Called by `python -m config.embedded`, which is `make up`.
 """
 
+import errno
 import http.client
 import sys
 from collections.abc import Callable, Mapping
@@ -36,8 +37,7 @@ class Stack:
         self.home = home.Home(Path(environment.get("WAYBILL_HOME") or ROOT / ".waybill"))
         self._mark = f"{_MARK}={self.home.kept.id}"
         supervisor.end_marked(self._mark)  # of a supervisor that was killed
-        if not processes.port_is_free(self.port, host=_HOST):
-            raise BadSetting(f"port {self.port} is in use: choose another, as in `make up PORT={self.port + 1}`")
+        _try_port(self.port)
         self.home.keep_free_ports()
         self._supervisor = supervisor.Supervisor(say)
 
@@ -175,6 +175,15 @@ class Stack:
             return False
         finally:
             connection.close()
+
+
+def _try_port(port: int) -> None:
+    try:
+        processes.listen_once(port, host=_HOST)
+    except OSError as refused:
+        if refused.errno == errno.EADDRINUSE:
+            raise BadSetting(f"port {port} is in use: choose another, as in `make up PORT={port + 1}`") from None
+        raise BadSetting(f"can't listen on port {port}: {refused.strerror}") from None
 
 
 def _read_port(text: str) -> int:

@@ -5,7 +5,6 @@ Called by `stack.py`. One thread, since the kernel ties a child's life to the th
 """
 
 import os
-import re
 import signal
 import time
 from collections.abc import Callable
@@ -18,7 +17,6 @@ _TICK = 0.1
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
 _SETTLED_AFTER = 20.0  # a part that ran this long before it died is started again at once
 _TOO_OFTEN = 4  # deaths of one part before the stack is ready: it can't start here
-_NAMES_AN_ERROR = re.compile(r"^(\w+\.)*\w*(Error|Exception|Exit|Configured)\b.*:|FATAL:|PANIC:")
 
 
 class StopAsked(Exception):
@@ -186,8 +184,6 @@ def _how(child: processes.Child) -> str:
 
 
 def _last_words(name: str, log: Path) -> str:
-    """Say why a part does not start: the last line of its log that names an error, and where the rest is."""
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    told = [line.strip() for line in lines if line.strip()]
-    errors = [line for line in told[-100:] if _NAMES_AN_ERROR.search(line)]
-    return f"{name} does not start: {(errors or told or ['it said nothing'])[-1][:300]} (all of it: {log})"
+    """Say why a part does not start: what its log tells, and where the rest is."""
+    output = log.read_text(errors="replace") if log.exists() else ""
+    return f"{name} does not start: {processes.telling_line(output)} (all of it: {log})"

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,13 +41,15 @@ def new_home() -> Iterator[Path]:
         yield Path(directory) / "home"
 
 
-def start(home: Path, *, port: int | str, log: Path | None = None, **environment: str) -> subprocess.Popen[bytes]:
+def start(
+    home: Path, *, port: int | str, log: Path | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Begin `make up` in a session of its own, with nothing of this test run's environment."""
     with (log or _log_of(home)).open("ab") as output:
         return subprocess.Popen(
             ["make", "up"],
             cwd=ROOT,
-            env=_bare(home) | {"PORT": str(port)} | environment,
+            env=_bare(home) | {"PORT": str(port), **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -124,7 +126,7 @@ class Stack:
     def processes(self) -> list[psutil.Process]:
         """Everything below `make`."""
         try:
-            return psutil.Process(self.make.pid).children(recursive=True)
+            return list(psutil.Process(self.make.pid).children(recursive=True))
         except psutil.NoSuchProcess:
             return []
 
@@ -153,7 +155,7 @@ class Stack:
 def ready(home: Path, *, port: int, **environment: str) -> Stack:
     """Start a stack and wait until it says it is ready."""
     before = len(printed(home))
-    stack = Stack(make=start(home, port=port, **environment), home=home, port=port)
+    stack = Stack(make=start(home, port=port, environment=environment), home=home, port=port)
     try:
         eventually(
             lambda: "is ready" in printed(home)[before:] or stack.make.poll() is not None,
@@ -197,6 +199,6 @@ def _bare(home: Path) -> dict[str, str]:
 
 def _command(process: psutil.Process) -> list[str]:
     try:
-        return process.cmdline()
+        return list(process.cmdline())
     except psutil.Error:
         return []

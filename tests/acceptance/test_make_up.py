@@ -124,7 +124,7 @@ def test_commands_join_the_stack_and_its_secrets_are_its_owners(home: Path) -> N
 
 
 def test_given_a_database_it_makes_no_demo_client_there(home: Path) -> None:
-    stack = stacks.ready(home, port=processes.free_port(), DATABASE_URL=stacks.external_database())
+    stack = stacks.ready(home, port=processes.free_port(), environment={"DATABASE_URL": stacks.external_database()})
     try:
         answer = stack.call("POST", "/api/v1/tracking", json={})
         commands = [" ".join(process.cmdline()) for process in stack.processes()]

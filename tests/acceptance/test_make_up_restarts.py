@@ -1,5 +1,6 @@
 """A part of `make up` that is killed comes back by itself, and the system with it."""
 
+import functools
 import os
 import signal
 from collections.abc import Iterator
@@ -61,6 +62,6 @@ def test_the_stack_keeps_its_addresses(stack: stacks.Stack) -> None:
 
 def test_workers_and_beat_have_celery_in_their_command_line(stack: stacks.Stack) -> None:
     for part in ("worker-1", "worker-2", "beat"):
-        pid = eventually(lambda part=part: stack.pid_of(part), what=f"a running {part}")
+        pid = eventually(functools.partial(stack.pid_of, part), what=f"a running {part}")
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         assert b"celery" in command
