@@ -27,7 +27,7 @@ from django.db import close_old_connections
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from config.uploads import Disconnected, Receive, Upload, Uploads
+from config.uploads import Receive, Upload, Uploads
 from orchestrator.api import problems
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ Scope = Mapping[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _Result = TypeVar("_Result")
 
-_NEVER_REFUSED = frozenset({b"/livez", b"/readyz"})  # a busy process is not a dead one
+_HEALTH = frozenset({b"/livez", b"/readyz"})
 _BODILESS = frozenset({204, 304})
 _END = object()
 
@@ -58,20 +58,19 @@ class Bridge:
         """Load Django's handler with its middleware."""
         self._handler = WSGIHandler()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="django")
+        self._health_pool = ThreadPoolExecutor(1, thread_name_prefix="health")  # a busy process is not a dead one
         self._room = threads + queue
         self._uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry one HTTP request over."""
-        try:
-            answer = await self._answer(scope, receive)
-        except Disconnected:
-            return
-        await self._send(answer, head_only=scope["method"] == "HEAD", receive=receive, send=send)
+        answer = await self._answer(scope, receive)
+        await self._send(answer, scope, receive, send)
 
     def close(self) -> None:
         """Let the work that was begun end."""
         self._pool.shutdown(wait=True)
+        self._health_pool.shutdown(wait=True)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         headers = _join_headers(scope["headers"])
@@ -80,19 +79,20 @@ class Bridge:
                 return await self._ask_django(scope, headers, upload)
         except problems.Problem as problem:
             return _whole(problems.respond(scope["path"], problem))
-        except Disconnected:
-            raise
         except Exception:
             log.exception("unanticipated failure outside Django", method=scope["method"], path=scope["path"])
             return _whole(problems.respond(scope["path"], problems.Problem(500, "Internal server error")))
 
     async def _ask_django(self, scope: Scope, headers: Mapping[bytes, bytes], upload: Upload) -> Answer:
         body = await upload.read()
-        if self._room <= 0 and scope["raw_path"] not in _NEVER_REFUSED:
+        environ = _environ(scope, headers, body)
+        if scope["raw_path"] in _HEALTH:
+            return await asyncio.get_running_loop().run_in_executor(self._health_pool, self._run, environ)
+        if self._room <= 0:
             raise problems.Problem(503, "The service is too busy at present, please try again")
         self._room -= 1
         try:
-            return await self._in_pool(self._run, _environ(scope, headers, body))
+            return await self._in_pool(self._run, environ)
         finally:
             self._room += 1
 
@@ -110,7 +110,8 @@ class Bridge:
     async def _in_pool(self, job: Callable[..., _Result], *arguments: Any) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._pool, job, *arguments)
 
-    async def _send(self, answer: Answer, *, head_only: bool, receive: Receive, send: Send) -> None:
+    async def _send(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+        head_only = scope["method"] == "HEAD"
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         if answer.stream is None:
             await send({"type": "http.response.body", "body": b"" if head_only else answer.body})
@@ -118,6 +119,9 @@ class Bridge:
         try:
             if not head_only:
                 await self._stream(answer.stream, receive, send)
+        except Exception:
+            log.exception("a stream broke off", method=scope["method"], path=scope["path"])
+            return  # without the last message: the server cuts the connection
         finally:
             await self._in_pool(answer.stream.close)
         await send({"type": "http.response.body", "body": b""})

@@ -19,10 +19,6 @@ _DRAIN_SECONDS = 10.0
 _DRAIN_BYTES = 128 * 1024 * 1024
 
 
-class Disconnected(Exception):
-    """The client went away before its request was whole."""
-
-
 class Uploads:
     """What all bodies of this process may hold together. Lives in the event loop, so plain numbers do."""
 
@@ -67,7 +63,7 @@ class Upload:
         self._size = 0
 
     async def read(self) -> bytes:
-        """Return the whole body; raise `Disconnected`, or `Problem` 408, 413, 503 after the rest was drained."""
+        """Return the whole body; raise `Problem` 400, 408, 413, 503, as a rule after the rest was drained."""
         if self._empty:
             return b""
         try:
@@ -75,7 +71,7 @@ class Upload:
             return await self._collect()
         except Problem as refusal:
             self.release()
-            if refusal.status != 408:
+            if refusal.status in {413, 503}:
                 await self._drain()
             raise
 
@@ -104,7 +100,8 @@ class Upload:
     async def _next(self) -> bytes:
         message = await self._receive()
         if message["type"] != "http.request":
-            raise Disconnected
+            # The client went away, or what it sent is no HTTP. In the second case it still reads our answer.
+            raise Problem(400, "The body broke off", headers={"Connection": "close"})
         self._whole = not message.get("more_body", False)
         body: bytes = message.get("body", b"")
         return body
@@ -118,5 +115,5 @@ class Upload:
             async with asyncio.timeout(_DRAIN_SECONDS):
                 while not self._whole and seen < _DRAIN_BYTES:
                     seen += len(await self._next())
-        except TimeoutError:
+        except (TimeoutError, Problem):
             return

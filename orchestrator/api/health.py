@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from orchestrator import health
-from orchestrator.api import rendering
+from orchestrator.api import problems, rendering
 from orchestrator.api.window import WindowView
 
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -55,7 +55,9 @@ class ReadyzView(WindowView):
         }
         if found.ready:
             return rendering.respond(body, headers=_NO_STORE)
-        return rendering.respond(body, status=503, headers={"Retry-After": "5", **_NO_STORE})
+        refusal = rendering.respond(body, status=503, headers={"Retry-After": "5", **_NO_STORE})
+        problems.keep_quiet(refusal)
+        return refusal
 
 
 def _word(*, good: bool, bad: str) -> str:

@@ -109,9 +109,13 @@ def respond(path: str, problem: Problem) -> HttpResponse:
     )
     for name, value in (_headers_of(problem.status) | problem.headers).items():
         response[name] = value
-    # Else Django logs a line for each refusal; what matters was logged where it happened, once.
-    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001
+    keep_quiet(response)
     return response
+
+
+def keep_quiet(response: HttpResponse) -> None:
+    """Spare the log Django's line for each refusal: what matters was logged where it happened, once."""
+    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def _headers_of(status: int) -> dict[str, str]:

@@ -347,6 +347,41 @@ def test_every_window_tells_the_methods_it_has(client: Http, path: str, method: 
     assert set(answer.json()) == set(problems.body(path, problems.Problem(405, "")))
 
 
+RUBBISH = [
+    pytest.param(b"", id="nothing"),
+    pytest.param(b"{", id="broken"),
+    pytest.param(b"{}{}", id="two values"),
+    pytest.param(b"null", id="null"),
+    pytest.param(b"1", id="number"),
+    pytest.param(b'"x"', id="text"),
+    pytest.param(b"[[]]", id="lists"),
+    pytest.param(b'{"a": NaN}', id="NaN"),
+    pytest.param(b'{"a": 1e999}', id="beyond doubles"),
+    pytest.param(b'{"a": "\xff"}', id="no UTF-8"),
+    pytest.param(b'{"a": "\\u0000"}', id="NUL"),
+    pytest.param(b'{"a": "\\ud800"}', id="lone surrogate"),
+    pytest.param(b"\x00" * 10, id="zeros"),
+    pytest.param(b"\xef\xbb\xbf{}", id="byte order mark"),
+    pytest.param(b"[" * 5000 + b"]" * 5000, id="5,000 lists deep"),
+    pytest.param(b'{"a":' * 5000 + b"1" + b"}" * 5000, id="5,000 objects deep"),
+    pytest.param(b"1" * 5000, id="5,000 digits"),
+]
+POSTS = [(path, method) for path, method in (case.values for case in GUARDED) if method == "POST"]
+
+
+@pytest.mark.parametrize("rubbish", RUBBISH)
+@pytest.mark.parametrize(("path", "method"), POSTS)
+def test_no_rubbish_breaks_any_window(client: Http, path: str, method: str, rubbish: bytes) -> None:
+    account = make_client()
+
+    answer = client.generic(
+        method, path, rubbish, content_type="application/json", headers=credentials(account.client_id)
+    )
+
+    assert 400 <= answer.status_code < 500
+    assert set(answer.json()) == set(problems.body(path, problems.Problem(answer.status_code, "")))
+
+
 # ---------------------------------------------------------------- health and description
 
 
