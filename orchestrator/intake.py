@@ -68,22 +68,13 @@ class Submission:
     replay_of: uuid.UUID | None = None
 
 
-class ReceivedMessage(NamedTuple):
-    """What became of one message at intake. `errors` say why it is Invalid."""
-
-    id: uuid.UUID
-    external_reference: str | None
-    status: Status
-    errors: Sequence[str]
-
-
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was accepted, with the messages in the submission's order."""
+    """What was stored; the messages in the submission's order, with their ids, first statuses, and errors."""
 
     request_id: uuid.UUID
     received_at: datetime
-    messages: Sequence[ReceivedMessage]
+    messages: Sequence[storing.NewRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +107,7 @@ def accept(submission: Submission, *, key: Key | None, answer: Callable[[Receipt
         rows = _make_rows(submission, prepared, statuses, problems)
         received_at = _store(submission, prepared, rows)
         lanes_to_wake.update(row.lane for row in rows if row.status is Status.QUEUED)
-        received = [ReceivedMessage(row.id, row.external_reference, row.status, row.errors) for row in rows]
-        return answer(Receipt(prepared.request_id, received_at, received))
+        return answer(Receipt(prepared.request_id, received_at, rows))
 
     final = idempotency.answer_once(key=key, work=store, stands=lambda: storing.has_request(prepared.request_id))
     dispatch.wake_all(lanes_to_wake)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from orchestrator.lifecycle import FINAL, UNSUCCESSFUL, ErrorPolicy, Status, StopReason
+from orchestrator.stopping import EXTERNAL_DOOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,10 @@ class NewRow(NamedTuple):
 
 
 def count_open_requests(*, client_id: int, limit: int) -> int:
-    """Count a client's open requests, as far as `limit`."""
+    """Count a client's open requests, as far as `limit`; services are as long open as their owner likes."""
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT_OPEN, {"client_id": client_id, "limit": limit})
+        parameters: dict[str, Any] = {"client_id": client_id, "limit": limit, "external": EXTERNAL_DOOR}
+        cursor.execute(_COUNT_OPEN, parameters)
         return int(cursor.fetchone()[0])
 
 
@@ -117,7 +119,8 @@ def has_request(request_id: uuid.UUID) -> bool:
 # By request_open; the limit keeps a client with a million open requests from being counted on each POST.
 _COUNT_OPEN = """
 SELECT count(*) FROM (
-    SELECT 1 FROM orchestrator_request WHERE client_id = %(client_id)s AND open > 0 LIMIT %(limit)s
+    SELECT 1 FROM orchestrator_request WHERE client_id = %(client_id)s AND open > 0 AND door <> %(external)s
+    LIMIT %(limit)s
 ) AS seen
 """
 

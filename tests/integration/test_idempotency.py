@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -116,7 +117,7 @@ def test_an_expired_key_is_taken_over_by_one_of_eight_at_once() -> None:
         return once(make_key(), lambda: create(str(number)))
 
     with ThreadPoolExecutor(8) as pool:
-        taken = [in_thread(pool, lambda number=number: take_over(number)) for number in range(8)]
+        taken = [in_thread(pool, partial(take_over, number)) for number in range(8)]
         answers = [one.result() for one in taken]
 
     assert sorted(answer.replayed for answer in answers) == [False] + [True] * 7
@@ -208,7 +209,7 @@ def test_a_key_is_visible_ascii_of_bounded_length(header: str) -> None:
 def test_the_purge_deletes_the_expired_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idempotency, "_PURGED_AT_ONCE", 2)
     for number in range(5):
-        once(make_key(str(number)), lambda number=number: create(str(number)))
+        once(make_key(str(number)), partial(create, str(number)))
     age(timedelta(hours=25))
     once(make_key("young"), lambda: create("young"))
 

@@ -47,9 +47,8 @@ def new_message(*, of: str = "Echo", reference: str | None = "ref", payload: str
 
 
 def submission(account: Account, messages: Sequence[NewMessage] = (new_message(),), **changes: Any) -> Submission:
-    return Submission(
-        **{"account": account, "door": "requests", "messages": messages, "batch_reference": "b"} | changes
-    )
+    given: dict[str, Any] = {"account": account, "door": "requests", "messages": messages, "batch_reference": "b"}
+    return Submission(**given | changes)
 
 
 def accept(handed_in: Submission, *, key: idempotency.Key | None = None) -> Receipt:
@@ -175,7 +174,7 @@ def test_a_trace_is_kept_and_begun_where_there_is_none() -> None:
     begun = accept(submission(make_account()))
 
     assert Request.objects.get(id=kept.request_id).traceparent == given
-    assert Request.objects.get(id=begun.request_id).traceparent.startswith(f"00-{begun.request_id.hex}-")
+    assert str(Request.objects.get(id=begun.request_id).traceparent).startswith(f"00-{begun.request_id.hex}-")
 
 
 def test_fields_that_fail_their_schema_make_a_message_invalid_and_the_others_go_on() -> None:
@@ -247,6 +246,13 @@ def test_a_client_at_its_limit_of_open_requests_is_refused() -> None:
 
     Request.objects.filter(open=1).update(open=0, complete=1)
     accept(submission(account))
+
+
+def test_services_do_not_count_as_in_flight() -> None:
+    account = make_account(max_in_flight=1)
+    accept(submission(account, door="services"))
+
+    assert accept(submission(account)).messages
 
 
 def key_for(account: Account, text: str = "key", *, body: bytes = b"{}") -> idempotency.Key:
