@@ -107,7 +107,7 @@ class LaneDrain:
         return settings.WAYBILL_WINDOW_PLAIN
 
     def _room(self) -> int:
-        return min(self._window() - self._calls.in_flight, self._pace.limit())
+        return max(1, min(self._window() - self._calls.in_flight, self._pace.limit()))
 
     def _claim(self, *, limit: int, floor: int, alone: bool = False) -> Batch:
         process = self._process
