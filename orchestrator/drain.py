@@ -101,13 +101,15 @@ class LaneDrain:
 
     def _window(self) -> int:
         """How many messages of this lane may be in flight in this process."""
-        types = [known for known in handlers.catalogue().values() if known.lane_name == self.lane]
-        if any(known.concurrent for known in types):
-            return settings.WAYBILL_WINDOW_CALLS
-        return settings.WAYBILL_WINDOW_PLAIN
+        return settings.WAYBILL_WINDOW_CALLS if self._makes_calls() else settings.WAYBILL_WINDOW_PLAIN
 
     def _room(self) -> int:
-        return max(1, min(self._window() - self._calls.in_flight, self._pace.limit()))
+        """How many messages the next claim may bring; plain ones, which run one by one, as many as fit a slice."""
+        free = self._window() - self._calls.in_flight
+        return free if self._makes_calls() else min(free, self._pace.limit())
+
+    def _makes_calls(self) -> bool:
+        return any(known.concurrent for known in handlers.catalogue().values() if known.lane_name == self.lane)
 
     def _claim(self, *, limit: int, floor: int, alone: bool = False) -> Batch:
         process = self._process
