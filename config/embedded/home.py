@@ -50,6 +50,10 @@ class Home:
         except OSError as broken:
             raise BrokenHome(f"can't use {self.directory}: {broken.strerror or broken}") from broken
 
+    def release(self) -> None:
+        """Give the lock back; the kernel does it when the process ends."""
+        os.close(self._lock)
+
     @property
     def logs(self) -> Path:
         """Where each part's output goes."""
@@ -80,8 +84,8 @@ class Home:
 
     def write_stack(self, environment: Mapping[str, str]) -> None:
         """Write `stack.env`, by which `manage.py` joins the stack; quoted, so that nothing in it is expanded."""
-        quoted = {name: value.replace("\\", "\\\\").replace("'", "\\'") for name, value in environment.items()}
-        self._write("stack.env", "".join(f"{name}='{value}'\n" for name, value in sorted(quoted.items())))
+        lines = [f"{name}={_quote(value)}\n" for name, value in sorted(environment.items())]
+        self._write("stack.env", "".join(lines))
 
     def _take_lock(self) -> int:
         lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -115,6 +119,12 @@ class Home:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
+
+
+def _quote(value: str) -> str:
+    """Quote for python-dotenv, which expands `${…}` even within single quotes: the dollar is made a default value."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return "'" + escaped.replace("${", "${WAYBILL_DOLLAR:-$}{") + "'"
 
 
 def _make() -> Kept:

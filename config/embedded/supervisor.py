@@ -67,7 +67,7 @@ class Supervisor:
         self._running.append(_Running(part=part, child=child))
         return child
 
-    def wait_until(self, ready: Callable[[], bool], *, what: str, within: float) -> None:
+    def wait_until(self, ready: Callable[[], object], *, what: str, within: float) -> None:
         """Keep the parts running until `ready`.
 
         Raises CannotStart at the deadline or when a part keeps dying, StopAsked after a signal.

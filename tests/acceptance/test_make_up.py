@@ -80,7 +80,7 @@ def test_two_homes_run_side_by_side(home: Path) -> None:
 
 
 def test_a_second_signal_changes_nothing(home: Path) -> None:
-    stack = stacks.ready(home, port=processes.free_port())
+    stack = stacks.ready(home, port=processes.free_port(), environment={"WAYBILL_GRACE": "1"})
     stack.submit("Vehicle", sandbox={"delay": 60})
 
     stack.make.send_signal(signal.SIGTERM)
