@@ -18,6 +18,7 @@ from orchestrator import database_errors, dispatch, handlers, processing, queue
 from orchestrator.calls import Calls
 from orchestrator.handlers import Kind, MessageType
 from orchestrator.holdings import Closed
+from orchestrator.outcomes import FAILURES
 from orchestrator.pace import Pace
 from orchestrator.queue import Batch, Claimed
 
@@ -50,7 +51,7 @@ class LaneDrain:
         """
         dispatch.lower_flag(self.lane)
         self._woken = True
-        while self._woken and self._running.acquire(blocking=False):
+        while self._woken and not self._process.stopping.is_set() and self._running.acquire(blocking=False):
             try:
                 self._work_off()
             except Closed:
@@ -178,6 +179,13 @@ class LaneDrain:
         with self._process.watch.over([message], timeout=message_type.timeout):
             outcome = processing.run_one(message, message_type)
         self._process.recorder.put([outcome])
+        if message.halting and outcome.ending in FAILURES and self._process.holdings.holds_others(message):
+            self._halt()
+
+    def _halt(self) -> None:
+        """Have a failure recorded before anything else begins: under haltOnError it stops what this process holds."""
+        self._process.recorder.wait_until_empty()
+        self._process.stops.expire()
 
     def _run_list(self, jobs: Sequence[Job]) -> None:
         message_type = jobs[0][1]

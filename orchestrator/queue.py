@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from orchestrator.lifecycle import WORDS
+from orchestrator.lifecycle import WORDS, ErrorPolicy
 
 # The index message_claimable answers `picked` in order; SKIP LOCKED lets workers pass each other. `turn >= floor`
 # skips the dead entries of what was claimed before: without it a claim beside 300,000 of them takes 90 ms. The clock
@@ -50,7 +50,8 @@ SELECT EXISTS (
     ),
     taken.claim_id, taken.id, taken.request_id, taken.client_id, taken.type, taken.external_reference, taken.payload,
     taken.turn, taken.attempts, orchestrator_request.traceparent,
-    coalesce(orchestrator_request.stopped_at, orchestrator_request.deadline_at) <= now()
+    coalesce(orchestrator_request.stopped_at, orchestrator_request.deadline_at) <= now(),
+    orchestrator_request.error_policy = %(halting)s
 FROM (SELECT) AS once
 LEFT JOIN taken ON true
 LEFT JOIN orchestrator_request ON orchestrator_request.id = taken.request_id
@@ -82,7 +83,10 @@ SELECT alive.draining, ARRAY(SELECT id FROM renewed) FROM alive
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """One claimed message, as processing needs it. `stopped`: its request was stopped or overdue when claimed."""
+    """One claimed message, as processing needs it.
+
+    `stopped`: its request was stopped or overdue when claimed. `halting`: a failure stops its request.
+    """
 
     claim_id: int
     id: uuid.UUID
@@ -95,6 +99,7 @@ class Claimed:
     attempts: int
     traceparent: str | None
     stopped: bool | None
+    halting: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,7 @@ def claim(*, worker_id: uuid.UUID, lane: str, limit: int, floor: int = 0, alone:
         "floor": floor,
         "alone": alone,
         "lease": settings.WAYBILL_LEASE,
+        "halting": ErrorPolicy.HALT.value,
         **WORDS,
     }
     rows = _fetch(_CLAIM, asked)
@@ -158,6 +164,15 @@ def renew(identity: Identity, *, held: Collection[int]) -> Renewal:
     }
     [(draining, claims)] = _fetch(_RENEW, asked)
     return Renewal(claims=frozenset(claims), draining=draining)
+
+
+def find_held(claim_ids: Collection[int]) -> list[tuple[uuid.UUID, uuid.UUID, int]]:
+    """Return what claims hold that is not recorded: each message's id, its request's and its claim's."""
+    return _fetch(
+        "SELECT id, request_id, claim_id FROM orchestrator_message"  # message_claimed
+        " WHERE claim_id = ANY (%(claims)s) AND status = %(processing)s",
+        {"claims": list(claim_ids), **WORDS},
+    )
 
 
 def leave(worker_id: uuid.UUID) -> None:

@@ -10,20 +10,22 @@ import os
 import socket
 import threading
 import time
+import uuid
 from typing import Any
 
 import structlog
 import uuid_utils.compat as uuid_utils
 from celery import signals
 from django.conf import settings
+from django.db import Error as DatabaseError
 
-from orchestrator import dispatch, processing, queue
+from orchestrator import dispatch, queue
 from orchestrator.drain import LaneDrain
 from orchestrator.gate import Gate
 from orchestrator.holdings import Holdings
 from orchestrator.housekeeping import Housekeeping
 from orchestrator.loop import CallLoop
-from orchestrator.outcomes import Ending
+from orchestrator.outcomes import Ending, Outcome
 from orchestrator.recorder import Recorder
 from orchestrator.stops import Stops
 from orchestrator.watch import Watch
@@ -117,6 +119,20 @@ class WorkerProcess:
             queue.leave(self.identity.id)
         dispatch.wake_all(self._lanes)
 
+    def _rest(self, *, begun: set[uuid.UUID]) -> list[Outcome]:
+        """Give back all that is still held; what was `begun` may have reached its back end, and says so."""
+        try:
+            held = queue.find_held(self.holdings.claims())
+        except DatabaseError:
+            return []  # the ledger is away: recovery will do it
+        endings = {True: Ending.INTERRUPTED, False: Ending.RETURNED}
+        return [
+            Outcome(
+                message_id=message_id, request_id=request_id, claim_id=claim_id, ending=endings[message_id in begun]
+            )
+            for message_id, request_id, claim_id in held
+        ]
+
     def _end_in_time(self) -> None:
         """Celery waits for its threads for ever: a plain handler that runs past the grace time is left behind."""
         if self._finishing.wait(timeout=max(self._grace_ends - time.monotonic(), 0)):
@@ -124,8 +140,9 @@ class WorkerProcess:
                 return
             log.error("worker did not stop in time")
             os._exit(os.EX_SOFTWARE)
-        interrupted = [processing.ended(message, Ending.INTERRUPTED) for message in self.watch.running()]
-        self.recorder.put(interrupted, hurry=True)
+        interrupted = {message.id for message in self.watch.running()}
+        self.recorder.wait_until_empty(timeout=_AFTER_GRACE)
+        self.recorder.put(self._rest(begun=interrupted), hurry=True)
         self._record_rest()
         log.warning("worker ends with handlers still running", messages=len(interrupted))
         os._exit(os.EX_OK)

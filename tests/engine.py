@@ -1,5 +1,6 @@
 """The engine in tests: work handed in without a door, and a worker process's parts in this process."""
 
+import asyncio
 import base64
 import json
 import os
@@ -222,3 +223,15 @@ def ask(sql: str, *params: Any) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return cursor.fetchone()[0]
+
+
+def run(sql: str, *params: Any) -> None:
+    """Run a statement that answers nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+
+
+async def until(event: threading.Event) -> None:
+    """Wait for another thread's event without holding the event loop."""
+    while not event.is_set():  # noqa: ASYNC110 - another thread sets it
+        await asyncio.sleep(0.01)

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from django.test import override_settings
 
+from orchestrator import dispatch
 from orchestrator.handlers import MessageType
 from tests import engine
 
@@ -13,3 +15,13 @@ def declare() -> Iterator[Callable[..., MessageType]]:
     """Declare message types of the test's own: `declare(handler, kind=Kind.BATCH)`."""
     with engine.declaring() as declaring:
         yield declaring
+
+
+@pytest.fixture
+def broker_away() -> Iterator[None]:
+    """Nobody answers where this process publishes its wake-ups."""
+    away = "redis://127.0.0.1:1/0"
+    with override_settings(BROKER_URL=away):
+        dispatch._producers.cache_clear()
+        yield
+    dispatch._producers.cache_clear()
