@@ -21,11 +21,11 @@ NO_SERVERS = {  # the settings want these; no check connects anywhere
 CHECKS = {
     "format": ("-m", "ruff", "format", "--check", "."),
     "lint": ("-m", "ruff", "check", "."),
-    "types": ("-m", "mypy", *SOURCE, "tests"),
-    "imports": ("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"),
+    "types": ("-m", "mypy", *SOURCE),
+    "imports": (str(Path(sys.executable).with_name("lint-imports")),),
     "migrations": ("-W", "ignore", "manage.py", "makemigrations", "--check", "--dry-run"),
     "deployment": ("manage.py", "check", "--deploy", "--fail-level", "WARNING"),
-    "dependencies": ("-m", "deptry", "."),
+    "dependencies": ("-m", "deptry", "--no-ansi", "."),
 }
 
 
