@@ -2,7 +2,6 @@
 
 import base64
 import re
-import uuid
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -313,7 +312,7 @@ def _windows(patterns: list[URLPattern | URLResolver]) -> Iterator[tuple[str, ty
         if isinstance(pattern, URLResolver):
             yield from _windows(pattern.url_patterns)
         elif issubclass(getattr(pattern.callback, "cls", object), WindowView):
-            path = re.sub(r"\(\?P<\w+>[^)]+\)", str(uuid.uuid4()), str(pattern.pattern))
+            path = re.sub(r"\(\?P<\w+>[^)]+\)", "01890000-0000-7000-8000-000000000000", str(pattern.pattern))
             yield "/" + re.sub(r"\\(.)", r"\1", path.removeprefix("^").removesuffix("/?$")), pattern.callback.cls
 
 
