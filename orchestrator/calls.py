@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator import processing
 from orchestrator.handlers import MessageType
-from orchestrator.outcomes import Outcome
+from orchestrator.outcomes import FAILURES, Outcome
 from orchestrator.queue import Claimed
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ class Calls:
             self.in_flight -= 1
             last = not self.in_flight
             self._condition.notify_all()
-        self._process.recorder.put([outcome], hurry=last)
+        # Under haltOnError a failure stops the neighbours that have not begun: the sooner it is known the better.
+        self._process.recorder.put([outcome], hurry=last or (message.halting and outcome.ending in FAILURES))
 
     async def _outcome(self, message: Claimed, message_type: MessageType) -> Outcome:
         try:

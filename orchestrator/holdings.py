@@ -145,6 +145,10 @@ class Holdings:
         with self._condition:
             return list(self._requests)
 
+    def holds_others(self, message: queue.Claimed) -> bool:
+        """Tell whether this process holds more of the message's request than the message itself."""
+        return self._requests[message.request_id] > 1
+
     def renewed(self, *, before: frozenset[int], still_ours: frozenset[int], at: float) -> frozenset[int]:
         """Take in a renewal sent at monotonic time `at`, when `before` were held; return the claims that are lost."""
         with self._condition:

@@ -44,6 +44,8 @@ class Ending(Enum):
 
 
 _BEGUN = frozenset({Ending.COMPLETE, Ending.REJECTED, Ending.FAILED, Ending.TIMED_OUT, Ending.RETRY})
+FAILURES = frozenset({Ending.REJECTED, Ending.FAILED, Ending.TIMED_OUT})
+"""The endings that stop a request under haltOnError."""
 
 
 @dataclass(frozen=True, slots=True)

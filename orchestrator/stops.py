@@ -47,7 +47,13 @@ class Stops:
         with self._lock:
             if self.is_fresh(request_id):
                 return
-            at = time.monotonic()
             self._stopped = queue.find_stopped(self._holdings.requests())
-            self._asked_at = at
+            # Counted from the answer: a statement that takes longer than the age must not be asked for ever.
+            self._asked_at = time.monotonic()
+            self._claimed_at = {}
+
+    def expire(self) -> None:
+        """Trust nothing that is known: a request has just been stopped from here."""
+        with self._lock:
+            self._asked_at = float("-inf")
             self._claimed_at = {}
