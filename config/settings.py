@@ -90,7 +90,13 @@ _options["connect_timeout"] = 2
 # Statement and idle-in-transaction bounds: a long transaction anywhere slows every claim down.
 _options["options"] = "-c statement_timeout=60s -c idle_in_transaction_session_timeout=60s -c TimeZone=UTC"
 if WAYBILL_ROLE == "web":
-    _options["pool"] = {"min_size": 2, "max_size": env.int("WAYBILL_DATABASE_POOL", 20), "timeout": 2}
+    # A failed connect is given up at once: the next call tries again, where the pool would wait up to minutes.
+    _options["pool"] = {
+        "min_size": 2,
+        "max_size": env.int("WAYBILL_DATABASE_POOL", 20),
+        "timeout": 2,
+        "reconnect_timeout": 0,
+    }
 else:
     _database["CONN_MAX_AGE"] = None
     _database["CONN_HEALTH_CHECKS"] = True

@@ -15,6 +15,8 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from kombu import Connection
 
+from orchestrator import ledger_pool
+
 _BROKER_TIMEOUT_SECONDS = 0.5
 _BROKER_KNOWN_FOR_SECONDS = 1.0
 
@@ -38,7 +40,8 @@ def check() -> Readiness:
     broker = _broker(settings.BROKER_URL).answers()
     try:
         migrations = _expected_migrations() <= set(MigrationRecorder(connection).applied_migrations())
-    except Error:
+    except Error as failure:
+        ledger_pool.renew_after(failure)
         return Readiness(database=False, migrations=False, broker=broker)
     return Readiness(database=True, migrations=migrations, broker=broker)
 

@@ -17,7 +17,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.exceptions import APIException
 from rest_framework.views import APIView
 
-from orchestrator import auth, tokens
+from orchestrator import auth, ledger_pool, tokens
 from orchestrator.api import problems
 from orchestrator.models import Scope
 
@@ -120,6 +120,7 @@ def understand(failure: Exception, *, request: HttpRequest) -> problems.Problem:
     for kind, status, text in _KNOWN:
         if isinstance(failure, kind):
             if status >= 500:
+                ledger_pool.renew_after(failure)
                 log.warning("a call could not be served", reason=str(failure), **_where(request))
             return problems.Problem(status, text)
     log.error("unanticipated failure", exc_info=failure, **_where(request))

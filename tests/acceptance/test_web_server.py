@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from django.db import connection
 
 from config.embedded import parts, processes
 from tests.processes import ROOT, stack_environment
@@ -37,8 +38,8 @@ class Web:
 
     def call(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, Any, dict[str, str]]:
         """One call on a connection of its own: status, parsed body, headers."""
-        with contextlib.closing(self.connect()) as connection:
-            return exchange(connection, method, path, body, **options)
+        with contextlib.closing(self.connect()) as wire:
+            return exchange(wire, method, path, body, **options)
 
     def connect(self, *, patience: float = 30) -> http.client.HTTPConnection:
         """A connection that is closed at the end of the test."""
@@ -47,11 +48,11 @@ class Web:
 
     def raw(self, *pieces: bytes) -> socket.socket:
         """A connection on which these bytes were sent; it is closed at the end of the test."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
-        self.opened.append(connection)
+        wire = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        self.opened.append(wire)
         for piece in pieces:
-            connection.sendall(piece)
-        return connection
+            wire.sendall(piece)
+        return wire
 
     def memory(self) -> int:
         """Bytes in use by the server's processes."""
@@ -60,10 +61,10 @@ class Web:
 
 
 def exchange(
-    connection: http.client.HTTPConnection, method: str, path: str, body: Any = None, **options: Any
+    wire: http.client.HTTPConnection, method: str, path: str, body: Any = None, **options: Any
 ) -> tuple[int, Any, dict[str, str]]:
-    connection.request(method, path, body=body, **options)
-    answer = connection.getresponse()
+    wire.request(method, path, body=body, **options)
+    answer = wire.getresponse()
     content = answer.read()
     headers = {name.lower(): value for name, value in answer.getheaders()}
     return answer.status, json.loads(content) if content.startswith((b"{", b"[")) else content, headers
@@ -73,8 +74,8 @@ def head(path: str, *lines: str, method: str = "POST") -> bytes:
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
 
 
-def read_answer(connection: socket.socket) -> tuple[int, Any]:
-    answer = http.client.HTTPResponse(connection)
+def read_answer(wire: socket.socket) -> tuple[int, Any]:
+    answer = http.client.HTTPResponse(wire)
     answer.begin()
     return answer.status, json.loads(answer.read())
 
@@ -126,12 +127,12 @@ def web(server: Web) -> Iterator[Web]:
 
 
 def test_many_calls_go_over_one_connection(web: Web) -> None:
-    connection = web.connect()
+    wire = web.connect()
 
     for _ in range(3):
-        assert exchange(connection, "GET", "/livez")[:2] == (200, {"status": "alive"})
-        assert exchange(connection, "POST", "/test/bodies", b"{}", headers=JSON)[0] == 200
-        assert exchange(connection, "GET", "/nowhere")[0] == 404
+        assert exchange(wire, "GET", "/livez")[:2] == (200, {"status": "alive"})
+        assert exchange(wire, "POST", "/test/bodies", b"{}", headers=JSON)[0] == 200
+        assert exchange(wire, "GET", "/nowhere")[0] == 404
 
 
 def test_a_body_arrives_as_it_was_sent(web: Web) -> None:
@@ -153,14 +154,14 @@ def test_a_chunked_body_arrives_as_it_was_sent(web: Web) -> None:
 
 
 def test_head_has_the_length_of_get_and_no_body(web: Web) -> None:
-    connection = web.connect()
+    wire = web.connect()
 
-    _, _, got = exchange(connection, "GET", "/api/docs")
-    status, body, headers = exchange(connection, "HEAD", "/api/docs")
+    _, _, got = exchange(wire, "GET", "/api/docs")
+    status, body, headers = exchange(wire, "HEAD", "/api/docs")
 
     assert (status, body) == (200, b"")
     assert headers["content-length"] == got["content-length"]
-    assert exchange(connection, "GET", "/livez")[0] == 200
+    assert exchange(wire, "GET", "/livez")[0] == 200
 
 
 def test_paths_and_headers_reach_django_unchanged(web: Web) -> None:
@@ -197,23 +198,23 @@ def test_a_static_file_that_is_not_there_is_refused_in_shape(web: Web) -> None:
 
 
 def test_a_body_that_is_too_long_is_refused_in_shape_and_the_connection_goes_on(web: Web) -> None:
-    connection = web.connect()
+    wire = web.connect()
 
     for path, key in (("/test/bodies", "errors"), ("/api/v3/call/Echo", "errorCode"), ("/oauth/token", "error")):
-        status, body, _ = exchange(connection, "POST", path, b"x" * (40 * MIB), headers=JSON)
+        status, body, _ = exchange(wire, "POST", path, b"x" * (40 * MIB), headers=JSON)
         assert (status, key in body) == (413, True)
 
-    assert exchange(connection, "GET", "/livez")[0] == 200
+    assert exchange(wire, "GET", "/livez")[0] == 200
 
 
 def test_a_chunked_body_that_is_too_long_is_refused_too(web: Web) -> None:
-    connection = web.connect()
+    wire = web.connect()
     chunks = (b"x" * MIB for _ in range(40))
 
-    status, body, _ = exchange(connection, "POST", "/test/bodies", chunks, headers=JSON, encode_chunked=True)
+    status, body, _ = exchange(wire, "POST", "/test/bodies", chunks, headers=JSON, encode_chunked=True)
 
     assert (status, body["success"]) == (413, False)
-    assert exchange(connection, "GET", "/livez")[0] == 200
+    assert exchange(wire, "GET", "/livez")[0] == 200
 
 
 def test_a_body_of_exactly_the_limit_is_taken(web: Web) -> None:
@@ -222,9 +223,9 @@ def test_a_body_of_exactly_the_limit_is_taken(web: Web) -> None:
 
 
 def test_a_client_that_asks_before_it_sends_is_told_at_once(web: Web) -> None:
-    connection = web.raw(head("/test/bodies", JSON_LINE, f"Content-Length: {40 * MIB}", "Expect: 100-continue"))
+    wire = web.raw(head("/test/bodies", JSON_LINE, f"Content-Length: {40 * MIB}", "Expect: 100-continue"))
 
-    assert read_answer(connection)[0] == 413
+    assert read_answer(wire)[0] == 413
 
 
 def test_all_bodies_together_are_bounded(web: Web) -> None:
@@ -235,12 +236,12 @@ def test_all_bodies_together_are_bounded(web: Web) -> None:
 
     refused = eventually(lambda: _if_refused(web, size), what="the refusal")
     small = web.call("POST", "/test/bodies", b"{}", headers=JSON)
-    for connection in begun:
-        connection.sendall(b"x")
+    for wire in begun:
+        wire.sendall(b"x")
 
     assert refused["errors"][0]["errorMessage"]
     assert small[0] == 200
-    assert [read_answer(connection)[0] for connection in begun] == [200] * BODIES
+    assert [read_answer(wire)[0] for wire in begun] == [200] * BODIES
     assert web.call("POST", "/test/bodies", b"x" * size, headers=JSON)[0] == 200
 
 
@@ -302,16 +303,16 @@ def test_when_the_queue_is_full_the_answer_is_503_in_shape_and_health_still_answ
     assert (status, body["errorCode"]) == (503, "GLOBAL_1001")
     assert int(headers["retry-after"]) > 0
     assert health == (200, 200)
-    answers = [read_answer(connection)[0] for connection in held]
+    answers = [read_answer(wire)[0] for wire in held]
     assert answers[:THREADS] == [200] * THREADS
     assert set(answers) <= {200, 503}  # our own looks at the queue may have taken a place in it
     assert web.call("GET", "/test/pid")[0] == 200
 
 
 def _if_full(web: Web) -> Any:
-    connection = web.connect(patience=0.5)  # while there is room in the queue, it waits there
+    wire = web.connect(patience=0.5)  # while there is room in the queue, it waits there
     with contextlib.suppress(TimeoutError):
-        answer = exchange(connection, "GET", "/api/v3/global/call/x")
+        answer = exchange(wire, "GET", "/api/v3/global/call/x")
         return answer if answer[0] == 503 else None
     return None
 
@@ -333,6 +334,23 @@ def test_slow_readers_of_a_stream_hold_no_thread_and_no_database_connection(web:
         assert web.call("GET", "/test/stream?chunks=3")[0] == 200
 
 
+def test_when_the_database_ended_its_connections_one_call_fails_and_the_next_ones_do_not(web: Web) -> None:
+    for _ in range(10):
+        assert web.call("GET", "/test/row")[0] == 200
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        (ended,) = cursor.fetchone()
+
+    assert ended > 0
+    assert web.call("GET", "/test/row")[0] in {200, 503}
+    for _ in range(20):
+        assert web.call("GET", "/test/row")[0] == 200
+
+
 # ---------------------------------------------------------------- streams
 
 
@@ -347,9 +365,9 @@ def test_a_long_stream_does_not_grow_the_process(web: Web) -> None:
     web.call("GET", "/test/stream?chunks=10")
     before = web.memory()
 
-    connection = web.connect()
-    connection.request("GET", "/test/stream?chunks=4000")
-    answer = connection.getresponse()
+    wire = web.connect()
+    wire.request("GET", "/test/stream?chunks=4000")
+    answer = wire.getresponse()
     read = 0
     while piece := answer.read(MIB):
         read += len(piece)
@@ -359,10 +377,10 @@ def test_a_long_stream_does_not_grow_the_process(web: Web) -> None:
 
 
 def test_the_head_of_a_stream_has_no_body(web: Web) -> None:
-    connection = web.connect()
+    wire = web.connect()
 
-    assert exchange(connection, "HEAD", "/test/stream?chunks=1000")[:2] == (200, b"")
-    assert exchange(connection, "GET", "/livez")[0] == 200
+    assert exchange(wire, "HEAD", "/test/stream?chunks=1000")[:2] == (200, b"")
+    assert exchange(wire, "GET", "/livez")[0] == 200
 
 
 def test_a_stream_that_breaks_cuts_the_connection(web: Web) -> None:
@@ -375,19 +393,19 @@ def test_what_waits_is_sent_piece_by_piece_and_ends_with_its_client(web: Web, tm
     assert web.call("GET", "/test/pid")[0] == 200
     assert list(tmp_path.iterdir()) == []
 
-    for connection in waiting:
-        connection.close()
+    for wire in waiting:
+        wire.close()
 
     eventually(lambda: len(list(tmp_path.iterdir())) == 10, what="the end of the streams")
 
 
 def _begin_to_wait(web: Web, ended: Path) -> socket.socket:
-    connection = web.raw(head(f"/test/events?ended={ended}", method="GET"))
+    wire = web.raw(head(f"/test/events?ended={ended}", method="GET"))
     seen = b""
     while b"data: first" not in seen:
-        seen += connection.recv(1000)
+        seen += wire.recv(1000)
         assert seen.startswith(b"HTTP/1.1 200")
-    return connection
+    return wire
 
 
 # ---------------------------------------------------------------- what is no HTTP, or hardly
@@ -406,11 +424,11 @@ def _begin_to_wait(web: Web, ended: Path) -> socket.socket:
     ],
 )
 def test_what_is_hardly_http_is_refused_and_harms_nobody(web: Web, sent: bytes) -> None:
-    connection = web.raw()
+    wire = web.raw()
     with contextlib.suppress(OSError):
-        connection.sendall(sent)
-        connection.shutdown(socket.SHUT_WR)
-        first = connection.recv(100)
+        wire.sendall(sent)
+        wire.shutdown(socket.SHUT_WR)
+        first = wire.recv(100)
         assert first == b"" or re.match(rb"HTTP/1\.[01] 4\d\d", first)
 
     assert web.call("GET", "/livez")[0] == 200
@@ -419,9 +437,9 @@ def test_what_is_hardly_http_is_refused_and_harms_nobody(web: Web, sent: bytes) 
 def test_two_credentials_in_one_call_are_bad_credentials(web: Web) -> None:
     line = "Authorization: Basic eDp5"
 
-    connection = web.raw(head("/api/v3/global/call/x", line, line, method="GET"))
+    wire = web.raw(head("/api/v3/global/call/x", line, line, method="GET"))
 
-    assert read_answer(connection) == (401, {**read_nak(401), "errorMessage": "The Basic credentials are malformed"})
+    assert read_answer(wire) == (401, {**read_nak(401), "errorMessage": "The Basic credentials are malformed"})
 
 
 def read_nak(status: int) -> dict[str, Any]:

@@ -45,6 +45,15 @@ class Hold(WindowView):
         return rendering.respond({})
 
 
+class Row(WindowView):
+    """Reads from the ledger."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            return rendering.respond({"row": cursor.fetchone()})
+
+
 class Stream(WindowView):
     """A long answer, each chunk with a statement of its own."""
 
@@ -98,6 +107,7 @@ class Pid(WindowView):
 urlpatterns = [
     route("test/bodies", Bodies.as_view()),
     route("test/hold", Hold.as_view()),
+    route("test/row", Row.as_view()),
     route("test/stream", Stream.as_view()),
     route("test/broken", Broken.as_view()),
     route("test/events", Events.as_view()),
