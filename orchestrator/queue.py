@@ -17,7 +17,8 @@ from orchestrator.lifecycle import WORDS, ErrorPolicy
 # The index message_claimable answers `picked` in order; SKIP LOCKED lets workers pass each other. `turn >= floor`
 # skips the dead entries of what was claimed before: without it a claim beside 300,000 of them takes 90 ms. The clock
 # rises to the highest turn taken, and never falls: a worker that took lower turns finds it higher and leaves it.
-# A lost claim is only claimed again, so the commit doesn't wait for the disk.
+# A lost claim is only claimed again, so the commit doesn't wait for the disk. Its id is random: after a crash of the
+# server a sequence would give out the ids of lost claims once more, and the fence would take one worker for another.
 _CLAIM = """
 WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
 picked AS MATERIALIZED (
@@ -29,8 +30,8 @@ picked AS MATERIALIZED (
     FOR NO KEY UPDATE SKIP LOCKED
 ),
 leased AS (
-    INSERT INTO orchestrator_claim (worker_id, lane, alone, leased_until)
-    SELECT %(worker_id)s, %(lane)s, %(alone)s, now() + %(lease)s * interval '1 second'
+    INSERT INTO orchestrator_claim (id, worker_id, lane, alone, leased_until)
+    SELECT floor(random() * 9007199254740992)::bigint, %(worker_id)s, %(lane)s, %(alone)s, now() + %(lease)s * interval '1 second'
     WHERE EXISTS (SELECT FROM picked)
     RETURNING id
 ),

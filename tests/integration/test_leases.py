@@ -130,6 +130,18 @@ def test_an_outcome_of_a_claim_that_was_given_back_and_claimed_again_is_not_writ
     assert engine.counters_of(request)["complete"] == 1
 
 
+def test_a_claims_id_does_not_come_again_after_a_crash_of_the_server(client_id: int) -> None:
+    """Claims don't wait for the disk: what a crash forgets, the sequence forgets too."""
+    engine.hand_in(client_id=client_id, payloads=[{}] * 2)
+    engine.run("ALTER SEQUENCE orchestrator_claim_id_seq RESTART WITH 1")
+    [first] = losses.lose("Echo", limit=1).messages
+    engine.run("ALTER SEQUENCE orchestrator_claim_id_seq RESTART WITH 1")
+
+    [second] = losses.claim("Echo", limit=1).messages
+
+    assert second.claim_id != first.claim_id
+
+
 def test_a_zombie_that_wakes_up_writes_nothing(
     client_id: int, worker_process: Callable[..., WorkerProcess], tmp_path: Path
 ) -> None:
