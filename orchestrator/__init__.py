@@ -1,0 +1,1 @@
+"""The engine: the ledger, and how work gets in, is carried out, and is recorded."""

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterable
 from functools import cache
+from typing import cast
 
 import structlog
 from celery import current_app
@@ -66,7 +67,7 @@ def warm_up() -> None:
     """Open the publisher's connection, so that a process's first POST doesn't pay for it."""
     try:
         with _producers().acquire(block=True, timeout=1) as producer:
-            producer.connection.ensure_connection(max_retries=1)
+            _ = producer.channel  # opens it
     except Exception as error:  # noqa: BLE001 - the broker may be away: the first publish will see
         log.info("broker not reached at start", error=repr(error))
 
@@ -114,7 +115,7 @@ def _producers() -> pools.ProducerPool:
         connect_timeout=0.1,
         transport_options=options if settings.BROKER_URL.startswith("redis") else {"max_retries": 0},
     )
-    return pools.producers[publisher]
+    return cast("pools.ProducerPool", pools.producers[publisher])
 
 
 class _Queues:

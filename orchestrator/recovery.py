@@ -4,15 +4,16 @@ In: nothing but the ledger. Out: retries released, lost claims given back, lanes
 housekeeping thread of every worker process, leader-free: SKIP LOCKED keeps two of them from waiting for each other.
 """
 
+import json
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
-from psycopg.types.json import Jsonb
 
 from orchestrator import database_errors, finishing, handlers, outcomes
 from orchestrator.finishing import Finished
@@ -123,7 +124,7 @@ def suspect_expired_claims() -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         _bound(cursor)
         cursor.execute(_SUSPECT, {"limit": _BATCH})
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def give_back_lost_claims() -> set[str]:
@@ -178,7 +179,7 @@ def _requests_of(cursor: CursorWrapper, claim_id: int) -> set[uuid.UUID]:
 
 def _give_back(
     cursor: CursorWrapper, *, claim_id: int, lane: str, alone: bool, stopped: Iterable[uuid.UUID]
-) -> list[tuple[object, ...]]:
+) -> list[tuple[Any, ...]]:
     cursor.execute(
         _GIVE_BACK,
         {
@@ -189,14 +190,14 @@ def _give_back(
             "exempt": [known.name for known in handlers.catalogue().values() if known.kind is Kind.HTTP],
             "condemning": settings.WAYBILL_LOSSES_ALONE,
             "internal": FailureKind.INTERNAL.value,
-            "errors": Jsonb([outcomes.INTERNAL_TEXT]),
+            "errors": json.dumps([outcomes.INTERNAL_TEXT]),
             **WORDS,
         },
     )
-    return cursor.fetchall()
+    return list(cursor.fetchall())
 
 
-def _finished(columns: tuple) -> Finished:  # type: ignore[type-arg]
+def _finished(columns: tuple[Any, ...]) -> Finished:
     message_id, request_id, client_id, message_type, status, processed_at = columns
     failed = status == Status.FAILED.value
     return Finished(
