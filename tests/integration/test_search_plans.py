@@ -81,7 +81,7 @@ def day(days_ago: int) -> str:
 
 
 WEEK = ("receivedDate", [day(7), day(0)])
-SEARCHES = {
+SEARCHES: dict[str, tuple[list[tuple[str, Any]], str]] = {
     "by type, status and day": (
         [("messageType", "Estimate"), ("messageStatus", "Failed"), ("receivedDate", day(3))],
         "message_unsuccessful",

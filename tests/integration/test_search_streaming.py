@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ from tests.factories import AMessage
 from tracking.gateway import search
 
 OCTOBER = datetime(2018, 10, 1, tzinfo=UTC)
-COLUMNS = {
+COLUMNS: dict[str, tuple[str, Any]] = {
     "receivedDate": ("received_at", OCTOBER),
     "processedDate": ("completed_at", OCTOBER),
     "batchReference": ("batch_reference", ""),
@@ -49,7 +49,7 @@ def post(account: accounts.Account, body: Any) -> Any:
 
 def chunks(answer: Any) -> Iterator[bytes]:
     assert isinstance(answer, StreamingHttpResponse)
-    return iter(answer)  # type: ignore[call-overload, no-any-return]
+    return iter(answer)
 
 
 def whole(answer: Any) -> Any:
@@ -156,10 +156,20 @@ def expected(account: accounts.Account, criteria: list[Any], sorts: list[Any]) -
     ]
     found.sort(key=lambda request: request.id.int, reverse=not sorts)
     for sort in reversed(sorts or [{"by": "receivedDate", "order": "desc"}]):
-        column, nothing = COLUMNS[sort["by"]]
-        found.sort(key=lambda request: getattr(request, column) or nothing, reverse=sort.get("order") == "desc")
-        found.sort(key=lambda request: getattr(request, column) is None)
+        key = sort_key(*COLUMNS[sort["by"]])
+        found.sort(key=lambda request: key(request)[1], reverse=sort.get("order") == "desc")
+        found.sort(key=lambda request: key(request)[0])
     return [str(request.id) for request in found]
+
+
+def sort_key(column: str, nothing: Any) -> Callable[[Request], tuple[bool, Any]]:
+    """Whether a request lacks the value, and the value."""
+
+    def key(request: Request) -> tuple[bool, Any]:
+        value = getattr(request, column)
+        return value is None, nothing if value is None else value
+
+    return key
 
 
 @pytest.mark.parametrize("by", ["receivedDate", "processedDate", "batchReference"])
