@@ -4,7 +4,7 @@ In: nothing. Out: 200 or 503, with what was found.
 """
 
 from django.http import HttpRequest, HttpResponse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 
 from orchestrator import health
 from orchestrator.api import problems, rendering
@@ -28,7 +28,12 @@ _READY = {
 class LivezView(WindowView):
     """GET /livez."""
 
-    @extend_schema(operation_id="livez", tags=["health"], summary="Is the process alive?", responses={200: _ALIVE})
+    @extend_schema(
+        operation_id="livez",
+        tags=["health"],
+        summary="Is the process alive?",
+        responses={200: OpenApiResponse(_ALIVE, description="It is")},
+    )
     def get(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - Django's signature
         """Answer: this process serves requests."""
         return rendering.respond({"status": "alive"}, headers=_NO_STORE)
@@ -42,7 +47,10 @@ class ReadyzView(WindowView):
         tags=["health"],
         summary="Can work be handed in?",
         description="A broker that is away is reported, but work is still accepted: it is carried out when it is back.",
-        responses={200: _READY, 503: _READY},
+        responses={
+            200: OpenApiResponse(_READY, description="It can"),
+            503: OpenApiResponse(_READY, description="It cannot: the database is away, or a migration is missing"),
+        },
     )
     def get(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002
         """Answer whether the database can be reached and has every migration; tell about the broker."""

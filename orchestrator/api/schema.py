@@ -5,7 +5,6 @@ Called by drf-spectacular, through the settings: `manage.py spectacular`, `/api/
 """
 
 from collections.abc import Callable, Iterable
-from http import HTTPStatus
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
@@ -25,15 +24,19 @@ SECURITY_SCHEMES = {
     "basic": {"type": "http", "scheme": "basic", "description": "Client id and secret."},
 }
 
-_TEXTS = {
-    400: "What is wrong with the call",
-    401: "Credentials are required: a bearer token, or HTTP Basic",
-    403: "The scope … is needed for this",
-    404: "Resource was not found",
-    413: "The body is longer than 33554432 bytes",
-    415: "The content type must be application/json",
-    500: "Internal server error",
-    503: "The service is unavailable at present, please try again",
+_ERRORS = {
+    400: ("What was sent is malformed or breaks a rule", "What is wrong, in words"),
+    401: ("The credentials are missing or not valid", "Credentials are required: a bearer token, or HTTP Basic"),
+    403: ("The credentials do not allow this", "The scope {scope} is needed for this"),
+    413: ("The body is too long", "The body is longer than 33554432 bytes"),
+    415: ("The body is not declared as JSON", "The content type must be application/json"),
+    500: ("Something broke that is not the caller's fault", "Internal server error"),
+    503: ("Try again later", "The service is unavailable at present, please try again"),
+}
+"""Status → what it means (pinned here: Python's phrases change), and an example of the text."""
+_HEADERS = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "The ways to prove who one is."}},
+    503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
 }
 _EVERYWHERE = (500, 503)
 
@@ -74,13 +77,15 @@ class WindowSchema(AutoSchema):
     def _error_answer(self, status: int) -> dict[str, Any]:
         """Describe one error answer, with the body that the family's own code renders for it."""
         family = problems.family_of(self.path)
-        body = family.render(problems.Problem(status, _TEXTS[status]))
-        schema = self._register(family.name, describe(body), kind=ResolvedComponent.SCHEMA).ref
-        examples = {family.name: {"value": body}}
-        return {
-            "description": HTTPStatus(status).phrase,
-            "content": {"application/json": {"schema": schema, "examples": examples}},
+        description, text = _ERRORS[status]
+        body = family.render(problems.Problem(status, text.format(scope=self._scope())))
+        with_place = family.render(problems.Problem(status, text, field="payload", index=0))
+        component = self._register(family.name, describe(with_place, least=body), kind=ResolvedComponent.SCHEMA)
+        answer = {
+            "description": description,
+            "content": {"application/json": {"schema": component.ref, "examples": {family.name: {"value": body}}}},
         }
+        return answer | ({"headers": _HEADERS[status]} if status in _HEADERS else {})
 
     def _register(self, name: str, definition: dict[str, Any], *, kind: Any) -> ResolvedComponent:
         component = ResolvedComponent(name=name, type=kind, object=name, schema=definition)  # type: ignore[no-untyped-call]
@@ -88,16 +93,16 @@ class WindowSchema(AutoSchema):
         return component
 
 
-def describe(value: Any) -> dict[str, Any]:
-    """Derive a JSON Schema from an example: its keys and the kinds of its values."""
+def describe(value: Any, *, least: Any) -> dict[str, Any]:
+    """Derive a JSON Schema from two examples: all keys there may be, and those that are always there."""
     if isinstance(value, dict):
         return {
             "type": "object",
-            "properties": {name: describe(part) for name, part in value.items()},
-            "required": list(value),
+            "properties": {name: describe(part, least=least.get(name, part)) for name, part in value.items()},
+            "required": list(least),
         }
     if isinstance(value, list):
-        return {"type": "array", "items": describe(value[0]) if value else {}}
+        return {"type": "array", "items": describe(value[0], least=least[0]) if value else {}}
     if value is None:
         return {"type": "null"}
     kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 
 from orchestrator import accounts, auth, tokens
 from orchestrator.api import problems, rendering
@@ -54,14 +54,36 @@ _EXAMPLE = {
     "expires_in": 3600,
     "scope": "requests:write tracking:read",
 }
+
+
+def _describe_error(description: str, **texts: str) -> OpenApiResponse:
+    examples = [OpenApiExample(code, value={"error": code, "error_description": text}) for code, text in texts.items()]
+    return OpenApiResponse({"$ref": "#/components/schemas/TokenError"}, description=description, examples=examples)
+
+
 _documented = extend_schema(
     operation_id="token",
     tags=["credentials"],
     summary="A bearer token for client credentials",
+    description="OAuth 2.0 client credentials (RFC 6749 §4.4). The client proves itself by Basic or in the form.",
     auth=[{"basic": []}, {}],  # type: ignore[list-item]
     request={"application/x-www-form-urlencoded": _FORM},
-    responses={200: _TOKEN},
-    examples=[OpenApiExample("A token", value=_EXAMPLE, response_only=True, status_codes=["200"])],
+    responses={
+        200: OpenApiResponse(_TOKEN, description="A token", examples=[OpenApiExample("Token", value=_EXAMPLE)]),
+        400: _describe_error(
+            "The form is not in order",
+            invalid_request="grant_type is missing",
+            unsupported_grant_type="Only client_credentials is supported",
+            invalid_scope="A scope is unknown, or not the client's",
+        ),
+        401: _describe_error(
+            "The client did not prove itself", invalid_client="The client id or secret is missing or wrong"
+        ),
+        413: _describe_error("The form is too long", invalid_request="The form is too long"),
+        415: _describe_error(
+            "The body is no form", invalid_request="The content type must be application/x-www-form-urlencoded"
+        ),
+    },
 )
 
 
