@@ -152,7 +152,7 @@ class Stack:
         self.make.wait(timeout=10)
 
 
-def ready(home: Path, *, port: int, **environment: str) -> Stack:
+def ready(home: Path, *, port: int, environment: Mapping[str, str] | None = None) -> Stack:
     """Start a stack and wait until it says it is ready."""
     before = len(printed(home))
     stack = Stack(make=start(home, port=port, environment=environment), home=home, port=port)
