@@ -31,7 +31,8 @@ picked AS MATERIALIZED (
 ),
 leased AS (
     INSERT INTO orchestrator_claim (id, worker_id, lane, alone, leased_until)
-    SELECT floor(random() * 9007199254740992)::bigint, %(worker_id)s, %(lane)s, %(alone)s, now() + %(lease)s * interval '1 second'
+    SELECT floor(random() * 2 ^ 53)::bigint, %(worker_id)s, %(lane)s, %(alone)s,
+        now() + %(lease)s * interval '1 second'
     WHERE EXISTS (SELECT FROM picked)
     RETURNING id
 ),
