@@ -82,7 +82,7 @@ def choose(criteria: Criteria, sorts: Sequence[Sort], part: Part) -> Source:
 def _from_requests(relation: str, criteria: Criteria, sorts: Sequence[Sort], part: Part) -> Source:
     order = ordering.of_requests(sorts, going_on=part.after is not None)
     conditions = [*filters.of_request(criteria), *_behind(order, part)]
-    if criteria.statuses == {Status.PROCESSING}:
+    if criteria.statuses == frozenset({Status.PROCESSING}):
         conditions.append(_IN_PROCESSING)
     of_message = filters.of_message(criteria)
     if len(of_message) > 1:
