@@ -22,6 +22,6 @@ audit:  ## known weaknesses of the dependencies (needs the network)
 	$(WITH_VENV) requirements-test.lock -m pip_audit --require-hashes -r requirements.lock
 
 clean:  ## remove what was built; the data in WAYBILL_HOME stays
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache
 
 .PHONY: help up test check bench audit clean

@@ -77,6 +77,13 @@ TEMPLATES = [
         },
     }
 ]
+WAYBILL_BEHIND_TLS = env.bool("WAYBILL_BEHIND_TLS", False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = WAYBILL_BEHIND_TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if WAYBILL_BEHIND_TLS else None
+SILENCED_SYSTEM_CHECKS = [
+    *("security.W002", "security.W003"),  # only the admin needs these two, and wears them: ADMIN_MIDDLEWARE
+    *("security.W004", "security.W008"),  # insisting on TLS is the business of the proxy that ends it
+]
 LOGGING_CONFIG = None
 house_logging.configure(level=env.str("LOG_LEVEL", "INFO"))
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_django
 import redis
+from django.db import connection
 
 from tests import processes, servers
 
@@ -30,6 +32,17 @@ def _empty_broker() -> None:
     for variable in ("BROKER_URL", "CACHE_URL"):
         with redis.Redis.from_url(os.environ[variable]) as client:
             client.flushdb()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: pytest_django.DjangoDbBlocker) -> Iterator[None]:
+    """Let the test database be dropped: the server notices a killed worker's sessions only when they next speak."""
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 @pytest.fixture
