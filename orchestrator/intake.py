@@ -88,10 +88,18 @@ class _Prepared:
     problems: dict[int, list[str]]
 
 
-def accept(submission: Submission, *, key: Key | None, answer: Callable[[Receipt], Answer]) -> Answer:
+def accept(
+    submission: Submission,
+    *,
+    key: Key | None,
+    answer: Callable[[Receipt], Answer],
+    beforehand: Callable[[], Answer | None] | None = None,
+) -> Answer:
     """Store the submission and return what `answer` makes of its receipt, or the key's first answer again.
 
     One transaction, and a constant number of statements. `answer` is called within it, and must not wait for anything.
+    A door that has more to do in that transaction does it there, and in `beforehand`: called behind the key and before
+    anything is stored, it may lock rows, raise its own refusal, or return the answer, and then nothing is stored.
     Raises TypeRefused, TooManyInFlight, idempotency.KeyReused, idempotency.KeyBusy; nothing is stored then.
     """
     # Looked up before anything is refused: the request that the key stands for may itself be the one too many.
@@ -103,6 +111,8 @@ def accept(submission: Submission, *, key: Key | None, answer: Callable[[Receipt
     lanes_to_wake: set[str] = set()
 
     def store() -> Answer:
+        if beforehand and (instead := beforehand()):
+            return instead
         statuses, problems = _decide(submission, prepared)
         rows = _make_rows(submission, prepared, statuses, problems)
         received_at = _store(submission, prepared, rows)

@@ -278,6 +278,26 @@ def test_a_refused_submission_keeps_no_key() -> None:
     assert not intake.accept(submission(account), key=key_for(account, body=b"[]"), answer=answer_with_id).replayed
 
 
+def test_what_a_door_does_beforehand_stands_or_falls_with_the_submission() -> None:
+    account = make_account()
+    key = key_for(account)
+
+    def refuse() -> Answer | None:
+        Lane.objects.create(name="by the door", queue="waybill")
+        raise ValueError("not so")
+
+    with pytest.raises(ValueError, match="not so"):
+        intake.accept(submission(account), key=key, answer=lambda _: Answer(202, b""), beforehand=refuse)
+    instead = intake.accept(
+        submission(account), key=key, answer=lambda _: Answer(202, b""), beforehand=lambda: Answer(200, b"instead")
+    )
+    again = intake.accept(submission(account), key=key, answer=lambda _: Answer(202, b""))
+
+    assert (instead.status, again.body, again.replayed) == (200, b"instead", True)
+    assert not Lane.objects.filter(name="by the door").exists()
+    assert not Request.objects.exists()
+
+
 def test_the_same_key_from_ten_connections_at_once_makes_one_request() -> None:
     account = make_account()
 
