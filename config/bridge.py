@@ -86,7 +86,7 @@ class Bridge:
     async def _ask_django(self, scope: Scope, headers: Mapping[bytes, bytes], upload: Upload) -> Answer:
         body = await upload.read()
         environ = _environ(scope, headers, body)
-        if scope["raw_path"] in _HEALTH:
+        if scope["raw_path"].rstrip(b"/") in _HEALTH:
             return await asyncio.get_running_loop().run_in_executor(self._health_pool, self._run, environ)
         if self._room <= 0:
             raise problems.Problem(503, "The service is too busy at present, please try again")

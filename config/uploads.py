@@ -14,7 +14,6 @@ from orchestrator.api.problems import Problem
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
 _SMALL_BYTES = 65_536
-_IDLE_SECONDS = 20.0
 _DRAIN_SECONDS = 10.0
 _DRAIN_BYTES = 128 * 1024 * 1024
 
@@ -22,10 +21,11 @@ _DRAIN_BYTES = 128 * 1024 * 1024
 class Uploads:
     """What all bodies of this process may hold together. Lives in the event loop, so plain numbers do."""
 
-    def __init__(self, *, most_each: int, most_together: int) -> None:
-        """Take the bounds in bytes."""
+    def __init__(self, *, most_each: int, most_together: int, idle_seconds: float = 20.0) -> None:
+        """Take the bounds in bytes, and how long a client may send nothing."""
         self.most_each = most_each
         self.most_together = most_together
+        self.idle_seconds = idle_seconds
         self.held = 0
 
     def body(self, receive: Receive, *, headers: Mapping[bytes, bytes]) -> "Upload":
@@ -85,14 +85,14 @@ class Upload:
     async def _collect(self) -> bytes:
         chunks: list[bytes] = []
         try:
-            async with asyncio.timeout(_IDLE_SECONDS) as patience:
+            async with asyncio.timeout(self._uploads.idle_seconds) as patience:
                 while not self._whole:
                     chunk = await self._next()
                     self._check(self._size + len(chunk))
                     self._size += len(chunk)
                     self._uploads.held += len(chunk)
                     chunks.append(chunk)
-                    patience.reschedule(asyncio.get_running_loop().time() + _IDLE_SECONDS)
+                    patience.reschedule(asyncio.get_running_loop().time() + self._uploads.idle_seconds)
         except TimeoutError as stalled:
             raise Problem(408, "The body did not arrive in time", headers={"Connection": "close"}) from stalled
         return b"".join(chunks)

@@ -57,6 +57,10 @@ class WindowSchema(AutoSchema):
             self._register(name, definition, kind=ResolvedComponent.SECURITY_SCHEMA)
         return [{"bearer": [str(self._scope())]}, {"basic": []}]
 
+    def _get_request_body(self, direction: Any = "request") -> dict[str, Any] | None:
+        body: dict[str, Any] | None = super()._get_request_body(direction)  # type: ignore[no-untyped-call]
+        return body | {"required": True} if body else body
+
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         documented: dict[str, Any] = super()._get_response_bodies(direction)
         for status in self._error_statuses():

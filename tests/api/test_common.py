@@ -304,6 +304,26 @@ def test_without_the_ledger_the_answer_is_503_in_shape(client: Http) -> None:
     assert (token.status_code, token.json()["error"]) == (503, "temporarily_unavailable")
 
 
+# ---------------------------------------------------------------- the admin beside the windows
+
+
+def test_only_the_admins_paths_know_sessions_and_forms() -> None:
+    strict = Http(enforce_csrf_checks=True)
+    account = make_client()
+
+    answer = strict.post("/example/x", b"{}", content_type="application/json", headers=credentials(account.client_id))
+    login = strict.get("/admin/login/")
+    forged = strict.post("/admin/login/", {"username": "a", "password": "b"})
+
+    assert answer.status_code == 200
+    assert answer.cookies == {}
+    assert "Vary" not in answer
+    assert (login.status_code, login["X-Frame-Options"]) == (200, "DENY")
+    assert "csrftoken" in login.cookies
+    assert forged.status_code == 403
+    assert strict.get("/admin")["Location"] == "/admin/"
+
+
 # ---------------------------------------------------------------- every window there is
 
 
