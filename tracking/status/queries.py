@@ -6,6 +6,7 @@ Called by the views of v2 and v3.
 
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 
@@ -46,7 +47,7 @@ SELECT id, status, failure_kind FROM orchestrator_message WHERE id = %(id)s AND 
 def find_page(*, client_id: int, wanted: uuid.UUID, page: int, size: int) -> Page | None:
     """Return a page (from 0) of a request's messages, or of the one message that `wanted` is; None if neither."""
     first = page * size
-    values = {"id": wanted, "client": client_id, "first": first, "size": size}
+    values: dict[str, Any] = {"id": wanted, "client": client_id, "first": first, "size": size}
     with connection.cursor() as cursor:
         cursor.execute(_PAGE, values)
         if rows := cursor.fetchall():
