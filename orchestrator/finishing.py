@@ -2,7 +2,7 @@
 
 In: the rows that an UPDATE of messages *returned*, never the list handed in. Out: counters that add up,
 `completed_at` when nothing is open any more, and whatever the effects write, all in the caller's transaction.
-Called by outcomes, stopping and recovery: the one place that changes counters.
+Called by outcomes, stopping, recovery and flows: the one place where messages leave `open`.
 """
 
 import uuid
@@ -44,10 +44,15 @@ def register_effect(message_type: str, effect: Effect) -> None:
     _effects[message_type] = effect
 
 
-def settle(cursor: CursorWrapper, finished: Sequence[Finished], *, effects: bool = True) -> None:
-    """Count the messages in their requests, whose rows the caller has locked, and run the effects."""
+def settle(
+    cursor: CursorWrapper, finished: Sequence[Finished], *, effects: bool = True, completes: bool = True
+) -> None:
+    """Count the messages in their requests, whose rows the caller has locked, and run the effects.
+
+    `completes`: a request is over with its last open message; a service is not, its owner ends it.
+    """
     if finished:
-        _count(cursor, finished)
+        _count(cursor, finished, completes=completes)
         if effects:
             _run_effects(cursor, finished)
 
@@ -60,7 +65,7 @@ UPDATE orchestrator_request AS request SET
     complete = request.complete + counted.complete,
     failed = request.failed + counted.failed,
     cancelled = request.cancelled + counted.cancelled,
-    completed_at = CASE WHEN request.open = counted.n THEN counted.processed_at END
+    completed_at = CASE WHEN %(completes)s AND request.open = counted.n THEN counted.processed_at END
 FROM unnest(%(ids)s::uuid[], %(n)s::int[], %(complete)s::int[], %(failed)s::int[], %(cancelled)s::int[],
             %(processed_at)s::timestamptz[])
     AS counted (request_id, n, complete, failed, cancelled, processed_at)
@@ -68,7 +73,7 @@ WHERE request.id = counted.request_id
 """
 
 
-def _count(cursor: CursorWrapper, finished: Sequence[Finished]) -> None:
+def _count(cursor: CursorWrapper, finished: Sequence[Finished], *, completes: bool) -> None:
     tallies: dict[uuid.UUID, Counter[Status]] = {}
     latest: dict[uuid.UUID, datetime] = {}
     for message in finished:
@@ -83,6 +88,7 @@ def _count(cursor: CursorWrapper, finished: Sequence[Finished]) -> None:
             "failed": [tally[Status.FAILED] for tally in tallies.values()],
             "cancelled": [tally[Status.CANCELLED] for tally in tallies.values()],
             "processed_at": list(latest.values()),
+            "completes": completes,
         },
     )
 

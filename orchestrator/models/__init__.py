@@ -6,7 +6,9 @@ from orchestrator.models.idempotency_record import IdempotencyRecord
 from orchestrator.models.lane import ClientLane, Lane
 from orchestrator.models.message import Message
 from orchestrator.models.request import Request
+from orchestrator.models.service import Service
 from orchestrator.models.state import State
+from orchestrator.models.task import Task
 from orchestrator.models.worker import Claim, Worker
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "Message",
     "Request",
     "Scope",
+    "Service",
     "State",
+    "Task",
     "Worker",
 ]

@@ -20,7 +20,8 @@ class Message(models.Model):
     # The one foreign key that the database enforces: they halve COPY.
     request = models.ForeignKey("orchestrator.Request", on_delete=models.CASCADE, db_index=False)
     client = models.ForeignKey("orchestrator.Client", on_delete=models.PROTECT, db_constraint=False, db_index=False)
-    state_number = models.IntegerField(default=0, db_default=0)
+    # The state it belongs to; null: a task of the service itself.
+    state_number = models.IntegerField(null=True, default=0, db_default=0)
     number = models.IntegerField()
     type = models.TextField()
     lane = models.TextField()

@@ -2,28 +2,23 @@
 
 from django.db import models
 
+from orchestrator.models.span import Span
 
-class State(models.Model):
-    """One stage of a service begun through the states window.
+
+class State(Span):
+    """One stage of a service begun through the states window; over when it is ended there.
 
     A request of any other door has one state, which is read from the request and never stored (ADR 4).
     """
 
     request = models.ForeignKey("orchestrator.Request", on_delete=models.CASCADE, db_constraint=False, db_index=False)
     number = models.IntegerField()
-    state_type = models.JSONField()
-    est_duration = models.JSONField(null=True)
-    started = models.JSONField()
-    completed = models.JSONField(null=True)
-    disposition = models.JSONField(null=True)
-    disposition_desc = models.TextField(null=True)
-    extensions = models.JSONField(default=dict, db_default={})
-    open = models.IntegerField(default=0, db_default=0)
+    previous_number = models.IntegerField(null=True)
 
-    class Meta:
+    class Meta(Span.Meta):
         constraints = [
+            *Span.Meta.constraints,
             models.UniqueConstraint(fields=["request", "number"], name="state_number_once"),
-            models.CheckConstraint(condition=models.Q(open__gte=0), name="state_open_not_negative"),
         ]
 
     def __str__(self) -> str:
