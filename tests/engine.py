@@ -14,6 +14,7 @@ import orjson
 import redis
 from django.db import connection
 from django.test import override_settings
+from uuid_utils.compat import uuid7
 
 from orchestrator import handlers, queue, turns
 from orchestrator.handlers import Kind, MessageType
@@ -45,7 +46,7 @@ def hand_in(
         cursor.execute("SELECT now()")
         received_at = cursor.fetchone()[0]
     request = Request.objects.create(
-        id=uuid.uuid4(),
+        id=uuid7(),
         client_id=client_id,
         door="requests",
         error_policy=error_policy,
@@ -57,7 +58,7 @@ def hand_in(
     )
     Message.objects.bulk_create(
         Message(
-            id=uuid.uuid4(),
+            id=uuid7(),
             request=request,
             client_id=client_id,
             number=number,
@@ -117,10 +118,17 @@ def claim(lane: str, *, limit: int = 100, **options: Any) -> Batch:
     return queue.claim(worker_id=WORKER, lane=lane, limit=limit, **options)
 
 
+def renew(*claim_ids: int) -> None:
+    """Renew the leases of claims made by hand."""
+    queue.renew(queue.Identity(id=WORKER, host="here", pid=1, queues=("waybill",)), held=claim_ids)
+
+
 def ended(message: Claimed, ending: Ending = Ending.COMPLETE, **fields: Any) -> Outcome:
-    """What a handler ended with."""
+    """What a handler ended with; a retry without a delay is due at once."""
     if ending is Ending.COMPLETE:
         fields.setdefault("result", "{}")
+    if ending is Ending.RETRY:
+        fields.setdefault("delay", 0.0)
     return Outcome(
         message_id=message.id, request_id=message.request_id, claim_id=message.claim_id, ending=ending, **fields
     )
