@@ -40,6 +40,7 @@ class Holdings:
         self._open: Counter[int] = Counter()
         self._requests: Counter[uuid.UUID] = Counter()
         self._since: dict[int, float] = {}
+        self._ending: set[int] = set()
         self._claiming = 0
         self._someone_alone = False
         self._closed = False
@@ -109,7 +110,9 @@ class Holdings:
         """Return the claims that would hold nothing more once these outcomes are recorded."""
         reported = Counter(outcome.claim_id for outcome in outcomes)
         with self._condition:
-            return [claim_id for claim_id, n in reported.items() if self._open.get(claim_id, 0) <= n]
+            finished = [claim_id for claim_id, n in reported.items() if self._open.get(claim_id, 0) <= n]
+            self._ending.update(finished)
+            return finished
 
     def subtract(self, outcomes: Sequence[Outcome]) -> None:
         """Hold the recorded messages no more."""
@@ -120,6 +123,7 @@ class Holdings:
                 if self._open[claim_id] <= 0:
                     del self._open[claim_id]
                     self._since.pop(claim_id, None)
+                    self._ending.discard(claim_id)
             for request_id in {outcome.request_id for outcome in outcomes}:
                 if self._requests[request_id] <= 0:
                     del self._requests[request_id]
@@ -152,7 +156,8 @@ class Holdings:
     def renewed(self, *, before: frozenset[int], still_ours: frozenset[int], at: float) -> frozenset[int]:
         """Take in a renewal sent at monotonic time `at`, when `before` were held; return the claims that are lost."""
         with self._condition:
-            lost = (before - still_ours) & self._since.keys()
+            # One whose last outcomes are being recorded right now is not lost: our own flush has ended it.
+            lost = ((before - still_ours) & self._since.keys()) - self._ending
             for claim_id in lost:
                 del self._since[claim_id]
             for claim_id in still_ours & self._since.keys():

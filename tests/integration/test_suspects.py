@@ -14,8 +14,6 @@ from orchestrator.models import Claim, Message, Request
 from orchestrator.outcomes import INTERNAL_TEXT
 from orchestrator.worker import WorkerProcess as InProcess
 from tests import engine, factories, losses
-from tests.processes import WorkerProcess
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -239,30 +237,3 @@ def test_a_suspect_does_not_wait_for_ever_behind_a_lane_that_is_never_empty(clie
         engine.work_off(worker, lane)
 
     assert engine.statuses_of(request) == [Status.COMPLETE]
-
-
-# ---------------------------------------------------------------- real processes
-
-
-def test_a_process_killer_ends_failed_internal_while_its_neighbours_complete(
-    client_id: int, worker_process: Callable[..., WorkerProcess]
-) -> None:
-    payloads = [{"deadly": n == 4} for n in range(10)]
-    request = engine.hand_in(client_id=client_id, message_type="Killer", payloads=payloads)
-
-    def finished() -> bool:
-        """Restart what dies, as a supervisor does."""
-        if not workers[-1].alive:
-            workers.append(worker_process(WAYBILL_APPS="tests.company,tests.trouble"))
-        return Status.PROCESSING not in (now := engine.statuses_of(request)) and Status.QUEUED not in now
-
-    workers = [worker_process(WAYBILL_APPS="tests.company,tests.trouble")]
-    eventually(finished, within=60, what="ten final statuses")
-
-    expected = [Status.FAILED if n == 4 else Status.COMPLETE for n in range(10)]
-    assert engine.statuses_of(request) == expected
-    messages = engine.messages_of(request)
-    assert (messages[4].failure_kind, messages[4].losses_alone) == (FailureKind.INTERNAL, THREE)
-    assert [message.losses_alone for n, message in enumerate(messages) if n != 4] == [0] * 9
-    assert engine.counters_of(request) == {"complete": 9, "failed": 1}
-    assert len(workers) == 1 + 1 + THREE  # it took one in company, and three alone
