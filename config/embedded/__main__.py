@@ -29,7 +29,11 @@ def main() -> int:
 
 
 def _say(text: str) -> None:
-    print(f"waybill: {text}", flush=True)  # noqa: T201 - this is a command's output
+    """Tell whoever listens; a terminal that was closed is no reason to stop."""
+    try:
+        print(f"waybill: {text}", flush=True)  # noqa: T201 - this is a command's output
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would fail on what is left to say
 
 
 def _refuse(text: str) -> int:

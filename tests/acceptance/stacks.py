@@ -49,7 +49,7 @@ def start(
         return subprocess.Popen(
             ["make", "up"],
             cwd=ROOT,
-            env=_bare(home) | {"PORT": str(port), **(environment or {})},
+            env=bare_environment(home) | {"PORT": str(port), **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -123,6 +123,11 @@ class Stack:
         found = [process for process in self.processes() if PATTERNS[part] in " ".join(_command(process))]
         return min(found, key=lambda process: process.pid).pid if found else None
 
+    def other_pid_of(self, part: str, before: int) -> int | None:
+        """The main process of a part once it is another than `before`."""
+        pid = self.pid_of(part)
+        return pid if pid != before else None
+
     def processes(self) -> list[psutil.Process]:
         """Everything below `make`."""
         try:
@@ -174,7 +179,12 @@ def manage(home: Path, *arguments: str) -> str:
     """Run a command that joins the running stack of a home."""
     python = ROOT / ".venv" / "bin" / "python"
     done = subprocess.run(
-        [python, "manage.py", *arguments], cwd=ROOT, env=_bare(home), capture_output=True, text=True, check=False
+        [python, "manage.py", *arguments],
+        cwd=ROOT,
+        env=bare_environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -193,7 +203,8 @@ def _log_of(home: Path) -> Path:
     return home.with_name(f"{home.name}.out")
 
 
-def _bare(home: Path) -> dict[str, str]:
+def bare_environment(home: Path) -> dict[str, str]:
+    """A visitor's environment: nothing of this test run."""
     return {"PATH": os.environ["PATH"], "WAYBILL_HOME": str(home)}
 
 

@@ -3,6 +3,7 @@
 import functools
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def test_a_killed_part_comes_back_with_the_system(stack: stacks.Stack, part: str
 
     os.kill(before, signal.SIGKILL)
 
-    eventually(lambda: (stack.pid_of(part) or before) != before, within=30, what=f"a new {part}")
+    eventually(lambda: stack.other_pid_of(part, before), within=30, what=f"a new {part}")
     eventually(stack.is_ready, within=30, what="readiness")
     assert stack.carry_out("Echo", within=60)["messageStatus"] == "Complete"
     assert stack.carry_out("Vehicle", within=60)["messageStatus"] == "Complete"
@@ -46,8 +47,29 @@ def test_a_killed_child_of_the_web_server_comes_back(stack: stacks.Stack) -> Non
     for child in children:
         child.kill()
 
-    eventually(lambda: (stack.pid_of("web") or main) != main, within=30, what="a new web server")
+    eventually(lambda: stack.other_pid_of("web", main), within=30, what="a new web server")
     eventually(stack.is_ready, within=30, what="readiness")
+
+
+def test_a_closed_terminal_keeps_nothing_from_being_restarted() -> None:
+    reader, writer = os.pipe()
+    port = processes.free_port()
+    with stacks.new_home() as home:
+        make = subprocess.Popen(
+            ["make", "up"], cwd=stacks.ROOT, env=stacks.bare_environment(home) | {"PORT": str(port)}, stdout=writer
+        )
+        os.close(writer)
+        stack = stacks.Stack(make=make, home=home, port=port)
+        try:
+            eventually(stack.is_ready, within=stacks.START_WITHIN, what="readiness")
+            os.close(reader)
+            for _ in range(2):
+                before = eventually(functools.partial(stack.pid_of, "beat"), within=30, what="a running beat")
+                os.kill(before, signal.SIGKILL)
+                eventually(functools.partial(stack.other_pid_of, "beat", before), within=30, what="a new beat")
+            stack.stop()
+        finally:
+            stack.kill()
 
 
 def test_the_stack_keeps_its_addresses(stack: stacks.Stack) -> None:
@@ -55,7 +77,7 @@ def test_the_stack_keeps_its_addresses(stack: stacks.Stack) -> None:
     postgres = eventually(lambda: stack.pid_of("postgres"), what="a running PostgreSQL")
 
     os.kill(postgres, signal.SIGKILL)
-    eventually(lambda: (stack.pid_of("postgres") or postgres) != postgres, within=30, what="a new PostgreSQL")
+    eventually(lambda: stack.other_pid_of("postgres", postgres), within=30, what="a new PostgreSQL")
 
     assert (stack.home / "stack.env").read_text() == environment
 
