@@ -1,10 +1,7 @@
 """Outcomes: one transaction a flush, following the rows that the UPDATE returned."""
 
-import select
-import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -17,7 +14,7 @@ from orchestrator.lifecycle import ErrorPolicy, FailureKind, Status
 from orchestrator.models import Claim, Client, Message, Request
 from orchestrator.outcomes import INTERNAL_TEXT, TIMEOUT_TEXT, Ending
 from orchestrator.queue import Claimed
-from tests import engine, factories
+from tests import engine, factories, lossy
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -215,48 +212,11 @@ def test_of_two_flushes_of_one_list_at_once_one_writes() -> None:
 # ---------------------------------------------------------------- a lost COMMIT
 
 
-@contextmanager
-def losing_the_answer_of(word: bytes) -> Iterator[None]:
-    """Put a wire between this thread and the database that breaks after `word` was carried out, before its answer."""
-    there = connection.settings_dict
-    address = (there["HOST"] or "127.0.0.1", int(there["PORT"]))
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=_carry_once, args=(server, address, word), daemon=True)
-        thread.start()
-        connection.close()
-        there.update(HOST="127.0.0.1", PORT=server.getsockname()[1])
-        try:
-            yield
-        finally:
-            there.update(HOST=address[0], PORT=address[1])
-            connection.close()
-            thread.join(timeout=10)
-
-
-def _carry_once(server: socket.socket, address: tuple[str, int], word: bytes) -> None:
-    """Carry one connection's bytes; when `word` comes, pass it on, wait for the answer, and keep that to ourselves."""
-    client, _ = server.accept()
-    server.close()
-    with client, socket.create_connection(address) as database:
-        while True:
-            readable, _, _ = select.select([client, database], [], [])
-            if client in readable:
-                data = client.recv(65536)
-                if not data:
-                    return
-                database.sendall(data)
-                if word in data:
-                    database.recv(65536)
-                    return
-            if database in readable:
-                client.sendall(database.recv(65536))
-
-
 def test_a_flush_whose_commit_was_carried_out_and_never_answered_is_safe_to_repeat() -> None:
     request, claimed = hand_in_and_claim(3)
     ended = [engine.ended(message) for message in claimed]
 
-    with losing_the_answer_of(b"COMMIT"), pytest.raises(OperationalError) as raised:
+    with lossy.proxy(lose_answer_to=b"COMMIT"), pytest.raises(OperationalError) as raised:
         flush(*ended)
     assert database_errors.is_passing(raised.value)
     assert engine.counters_of(request) == {"complete": 3}  # it was carried out
@@ -270,7 +230,7 @@ def test_a_flush_that_was_cut_off_before_its_commit_is_repeated_whole() -> None:
     request, claimed = hand_in_and_claim(3)
     ended = [engine.ended(message) for message in claimed]
 
-    with losing_the_answer_of(b"UPDATE orchestrator_request"), pytest.raises(OperationalError):
+    with lossy.proxy(lose=b"COMMIT"), pytest.raises(OperationalError):
         flush(*ended)
     assert engine.counters_of(request) == {"open": 3}
 
