@@ -6,7 +6,7 @@ whose statements name the request `request` and the message `message`. Values ne
 
 from typing import Any
 
-from orchestrator.lifecycle import Status
+from orchestrator.lifecycle import UNSUCCESSFUL, Status
 from tracking.gateway.criteria import Criteria
 
 Parameters = dict[str, Any]
@@ -59,6 +59,9 @@ def of_message(criteria: Criteria) -> list[str]:
         conditions.append("message.type = ANY (%(types)s)")
     if criteria.statuses is not None:
         conditions.append("message.status = ANY (%(statuses)s)")
+        if criteria.statuses <= UNSUCCESSFUL:
+            # What went wrong in a large request is found by message_unsuccessful, without reading all of its messages.
+            conditions += ["message.client_id = %(client)s", "message.received_at = request.received_at"]
     for n in range(len(criteria.references)):
         mine = f"ANY (%(references_{n})s)"
         conditions.append(f"(message.external_reference = {mine} OR request.batch_reference = {mine})")

@@ -151,10 +151,10 @@ def find_requests(*, client_id: int, criteria: Criteria, sorts: Sequence[Sort], 
     return _group(_run(statement, values | window | {"client": client_id}), keys=len(sorts))
 
 
-def find_rest(*, found: Found, criteria: Criteria, rows: int) -> list[MessageRow]:
+def find_rest(*, client_id: int, found: Found, criteria: Criteria, rows: int) -> list[MessageRow]:
     """Return the next messages of a request that meet the criteria, behind those that `found` has."""
     statement = _REST.format(message_columns=_MESSAGE_COLUMNS, of_message=" AND ".join(filters.of_message(criteria)))
-    values = {"request": found.request.id, "number": found.messages[-1].number, "rows": rows}
+    values = {"client": client_id, "request": found.request.id, "number": found.messages[-1].number, "rows": rows}
     return [MessageRow._make(row) for row in _run(statement, filters.parameters(criteria) | values)]
 
 

@@ -43,17 +43,17 @@ def run(search: Search, *, client_id: int) -> Iterator[Piece]:
         over = left == 0 or (not cut and len(found) < part.take)
         yield Piece(found, last=over and not cut)
         if cut:
-            yield from _rest(search, found[-1], over=left == 0)
+            yield from _rest(search, found[-1], client_id=client_id, over=left == 0)
         if over:
             return
         part = Part(rows=ROWS, take=_take(left), after=found[-1].position, bound=part.bound or found[0].read_at)
 
 
-def _rest(search: Search, found: Found, *, over: bool) -> Iterator[Piece]:
+def _rest(search: Search, found: Found, *, client_id: int, over: bool) -> Iterator[Piece]:
     """Yield what the limit of rows may have cut off the last request's messages."""
     last = False
     while not last and found.messages:
-        messages = queries.find_rest(found=found, criteria=search.criteria, rows=ROWS)
+        messages = queries.find_rest(client_id=client_id, found=found, criteria=search.criteria, rows=ROWS)
         last = len(messages) < ROWS
         found = replace(found, messages=messages)
         yield Piece([found], last=last and over, goes_on=True)
