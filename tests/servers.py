@@ -19,6 +19,7 @@ from config.embedded import postgres, processes, valkey
 
 PASSWORD = "only-for-this-run"
 NO_SKIPS = "WAYBILL_TEST_NO_SKIPS"  # set by .ci/run: what would be skipped fails
+_OUR_SWITCHES = {NO_SKIPS, "WAYBILL_KILLS", "WAYBILL_KILL_MESSAGES"}  # the last two: how much bad luck is tried
 _WITHIN = 30.0
 
 ENGINE_AT_A_TENTH = {
@@ -107,7 +108,7 @@ def _running_servers() -> Iterator[None]:
 
 
 def _fill_environment(*, postgres_port: int, valkey_port: int) -> None:
-    for name in [name for name in os.environ if name.startswith("WAYBILL_") and name != NO_SKIPS]:
+    for name in [name for name in os.environ if name.startswith("WAYBILL_") and name not in _OUR_SWITCHES]:
         del os.environ[name]  # what the caller's shell says about another stack
     os.environ.update(ENGINE_AT_A_TENTH)
     os.environ["SECRET_KEY"] = "for-tests-only-and-long-enough-to-be-a-key-for-hmac-sha256"
