@@ -94,18 +94,23 @@ def accept(
     key: Key | None,
     answer: Callable[[Receipt], Answer],
     beforehand: Callable[[], Answer | None] | None = None,
+    already: Callable[[], Answer | None] | None = None,
 ) -> Answer:
     """Store the submission and return what `answer` makes of its receipt, or the key's first answer again.
 
     One transaction, and a constant number of statements. `answer` is called within it, and must not wait for anything.
     A door that has more to do in that transaction does it there, and in `beforehand`: called behind the key and before
     anything is stored, it may lock rows, raise its own refusal, or return the answer, and then nothing is stored.
+    `already` is called sooner, between the check of the types and that of the client's limit: it may answer for work
+    that is under way, whatever the limit, and then nothing is stored but the key.
     Raises TypeRefused, TooManyInFlight, idempotency.KeyReused, idempotency.KeyBusy; nothing is stored then.
     """
     # Looked up before anything is refused: the request that the key stands for may itself be the one too many.
     if key and (first := idempotency.find(key)):
         return first
     types = _find_types(submission)
+    if already and (standing := already()):
+        return idempotency.answer_once(key=key, work=lambda: standing, stands=lambda: True) if key else standing
     _check_in_flight(submission.account)
     prepared = _prepare(submission, types)
     lanes_to_wake: set[str] = set()

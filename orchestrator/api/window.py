@@ -2,7 +2,7 @@
 
 In: Django's request, unwrapped: DRF's own negotiation, throttles and parsers cost more than the reads they surround.
 Out: the view's answer, or a `Problem` in the family's error body.
-Called by Django for each view; the checks go method → credentials → scope → content type → body.
+Called by Django for each view; the checks go method → the family's own → credentials → scope → content type → body.
 """
 
 from collections.abc import Callable
@@ -39,12 +39,17 @@ class WindowView(APIView):
         """Check the call in the agreed order, run the method, and turn whatever goes wrong into a `Problem`."""
         try:
             handler = self._handler(request)
+            if request.method != "OPTIONS":
+                self.admit(request, **kwargs)
             scope = self.scopes.get("GET" if request.method == "HEAD" else str(request.method))
             if scope is not None:
                 identify(request, scope=scope)
             return handler(request, *args, **kwargs)
         except Exception as failure:  # noqa: BLE001 - the one place where every failure gets its answer
             return problems.respond(request.path, understand(failure, request=request))
+
+    def admit(self, request: HttpRequest, **path: str) -> None:
+        """Check what the family's contract puts before the credentials: nothing, unless a family says so."""
 
     def body(self, request: HttpRequest) -> bytes:
         """Return the raw body. 415 unless it is declared as JSON, 413 when it is too long."""

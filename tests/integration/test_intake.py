@@ -298,6 +298,24 @@ def test_what_a_door_does_beforehand_stands_or_falls_with_the_submission() -> No
     assert not Request.objects.exists()
 
 
+def test_work_that_is_under_way_is_answered_before_the_limit_counts_but_behind_the_types() -> None:
+    account = make_account(max_in_flight=1)
+    accept(submission(account))
+    standing = Answer(200, b"already")
+
+    for key in (None, key_for(account)):
+        answer = intake.accept(submission(account), key=key, answer=answer_with_id, already=lambda: standing)
+        assert answer == standing
+    again = intake.accept(submission(account), key=key_for(account), answer=answer_with_id, already=lambda: None)
+    with pytest.raises(intake.TypeRefused):
+        intake.accept(
+            submission(account, [new_message(of="No")]), key=None, answer=answer_with_id, already=lambda: standing
+        )
+
+    assert (again.body, again.replayed) == (b"already", True)
+    assert Request.objects.count() == 1
+
+
 def test_the_same_key_from_ten_connections_at_once_makes_one_request() -> None:
     account = make_account()
 
