@@ -18,7 +18,8 @@ from orchestrator.queue import Claimed
 from tests import engine
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.django_db(transaction=True)
+by_sql = pytest.mark.django_db
+by_many_at_once = pytest.mark.django_db(transaction=True)
 
 LANE = "Echo"
 
@@ -33,12 +34,14 @@ def write(message: Message, status: Status, **columns: object) -> None:
     columns.setdefault("processed_at", Now() if status in FINAL else None)
     columns.setdefault("failure_kind", FailureKind.INTERNAL if status == Status.FAILED else None)
     columns.setdefault("claim", None)
-    Message.objects.filter(pk=message.pk).update(status=status, **columns)
+    with transaction.atomic():
+        Message.objects.filter(pk=message.pk).update(status=status, **columns)
 
 
 # ---------------------------------------------------------------- one final status, set once
 
 
+@by_sql
 @pytest.mark.parametrize("final", sorted(FINAL))
 @pytest.mark.parametrize("other", sorted(Status))
 def test_the_database_refuses_to_change_a_final_status(message: Message, final: Status, other: Status) -> None:
@@ -53,18 +56,21 @@ def test_the_database_refuses_to_change_a_final_status(message: Message, final: 
     assert engine.ask("SELECT status FROM orchestrator_message") == final
 
 
+@by_sql
 @pytest.mark.parametrize("final", sorted(FINAL))
 def test_a_final_message_must_have_its_processed_at(message: Message, final: Status) -> None:
     with pytest.raises(IntegrityError, match="message_processed_exactly_when_final"):
         write(message, final, processed_at=None)
 
 
+@by_sql
 @pytest.mark.parametrize("still_open", sorted(OPEN))
 def test_an_open_message_must_not_have_a_processed_at(message: Message, still_open: Status) -> None:
     with pytest.raises(IntegrityError, match="message_processed_exactly_when_final"):
         write(message, still_open, processed_at=Now())
 
 
+@by_sql
 def test_a_failed_message_must_say_why_and_no_other_may(message: Message) -> None:
     with pytest.raises(IntegrityError, match="message_failed_has_kind"):
         write(message, Status.FAILED, failure_kind=None)
@@ -72,11 +78,13 @@ def test_a_failed_message_must_say_why_and_no_other_may(message: Message) -> Non
         write(message, Status.COMPLETE, failure_kind=FailureKind.TIMEOUT)
 
 
+@by_sql
 def test_only_a_message_in_processing_is_claimed(message: Message) -> None:
     with pytest.raises(IntegrityError, match="message_claimed_only_in_processing"):
         write(message, Status.QUEUED, claim=1)
 
 
+@by_sql
 def test_no_status_is_unknown(message: Message) -> None:
     with pytest.raises(IntegrityError, match="message_status_known"):
         Message.objects.update(status="Lost")
@@ -85,12 +93,14 @@ def test_no_status_is_unknown(message: Message) -> None:
 # ---------------------------------------------------------------- counters
 
 
+@by_sql
 @pytest.mark.parametrize("counter", ["open", "complete", "failed", "invalid", "cancelled", "total"])
 def test_the_database_refuses_counters_that_do_not_add_up(message: Message, counter: str) -> None:
     with pytest.raises(IntegrityError, match="request_counters_add_up"):
         Request.objects.update(**{counter: 5})
 
 
+@by_sql
 @pytest.mark.parametrize("counter", ["open", "complete", "failed", "invalid", "cancelled"])
 def test_the_database_refuses_a_negative_counter(message: Message, counter: str) -> None:
     others = {"open": 0, "complete": 0, "failed": 0, "invalid": 0, "cancelled": 0}
@@ -100,11 +110,13 @@ def test_the_database_refuses_a_negative_counter(message: Message, counter: str)
         Request.objects.update(**others | {counter: -1, balance: 2})
 
 
+@by_sql
 def test_a_request_with_open_messages_is_not_completed(message: Message) -> None:
     with pytest.raises(IntegrityError, match="request_completed_has_none_open"):
         Request.objects.update(completed_at=Now())
 
 
+@by_sql
 def test_a_stop_has_its_reason(message: Message) -> None:
     with pytest.raises(IntegrityError, match="request_stop_has_reason"):
         Request.objects.update(stopped_at=Now())
@@ -217,6 +229,7 @@ def long_ago() -> datetime:
     return datetime.now(UTC) - timedelta(seconds=60)
 
 
+@by_many_at_once
 def test_many_at_once_break_no_invariant_and_make_every_move_of_the_table_and_no_other(
     noted_moves: Callable[[], set[tuple[str, str]]],
 ) -> None:
@@ -232,6 +245,7 @@ def test_many_at_once_break_no_invariant_and_make_every_move_of_the_table_and_no
     assert noted_moves() == {(source.value, target.value) for source, targets in MOVES.items() for target in targets}
 
 
+@by_many_at_once
 def test_running_workers_make_the_counters_add_up_at_every_commit() -> None:
     """Two real worker processes' parts on one lane, and a reader beside them."""
     requests = [engine.hand_in(client_id=n % 2, payloads=[{}] * 150) for n in range(8)]
@@ -257,6 +271,7 @@ def test_running_workers_make_the_counters_add_up_at_every_commit() -> None:
     assert not Claim.objects.exists()
 
 
+@by_many_at_once
 def test_exactly_once_in_the_ledger_when_a_message_was_carried_out_twice() -> None:
     """Its first worker was only slow: lost, given back, and then it reports after all."""
     request = engine.hand_in(client_id=1)
