@@ -1,0 +1,1 @@
+"""Orders of services on accesses: a business on the engine."""

@@ -7,3 +7,13 @@ class OrdersConfig(AppConfig):
     """Accesses, their services, and the orders placed for them."""
 
     name = "orders"
+
+    def ready(self) -> None:
+        """Hang the business on the engine: a message type, its effect, and this family's error body."""
+        from orchestrator.api import problems  # noqa: PLC0415 - models are ready only now
+        from orders import effects, network  # noqa: PLC0415
+        from orders.api import errors  # noqa: PLC0415
+
+        network.register()
+        effects.register()
+        problems.register(errors.PREFIX, errors.body, name=errors.NAME)
