@@ -49,6 +49,11 @@ class Gate:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._learn, message)
         return self._verdict(message)
 
+    def close(self) -> None:
+        """End the thread and its connection, when no handler is about to start any more."""
+        self._thread.submit(lambda: connection.close())  # noqa: PLW0108 - the thread's own must be looked up there
+        self._thread.shutdown(wait=False)
+
     def _is_known(self, message: Claimed) -> bool:
         lease = self._holdings.lease(message.claim_id)
         if self._stopping.is_set() or lease is Lease.LOST:

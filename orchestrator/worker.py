@@ -107,6 +107,7 @@ class WorkerProcess:
         """Let calls in flight finish, record everything, and leave."""
         self._finishing.set()
         self.loop.finish(timeout=self._grace_ends - time.monotonic())
+        self.gate.close()
         self._record_rest()
         self.housekeeping.stop()
         self.loop.close()

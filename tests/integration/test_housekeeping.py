@@ -386,14 +386,16 @@ def test_a_worker_is_deaf_after_its_time_not_before(client_id: int, exits: list[
 @pytest.fixture
 def sweeping_deaf(exits: list[int]) -> Iterator[Callable[[], None]]:
     """A worker that no wake-up reaches; call it to let several times WAYBILL_DEAF_AFTER pass in its sweeps."""
-    with engine.running_worker() as worker, override_settings(WAYBILL_DEAF_AFTER=0.2):
+    # Each sweep wakes and so asks the broker, as each of WAYBILL_DEAF_AFTER's thirty seconds has many that do.
+    quick = override_settings(WAYBILL_DEAF_AFTER=0.3, WAYBILL_STALE_WAKE=0.01)
+    with engine.running_worker() as worker, quick:
 
         def beats() -> float:
             return Worker.objects.get(pk=worker.identity.id).heartbeat_at.timestamp()
 
         def sweep_on() -> None:
             first = beats()
-            eventually(lambda: beats() > first + 1.2, what="sweeps")  # the ledger's clock: six times over
+            eventually(lambda: beats() > first + 1.2, what="sweeps")  # the ledger's clock: four times over
 
         sweep_on.worker = worker  # type: ignore[attr-defined]
         yield sweep_on
