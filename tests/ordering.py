@@ -1,15 +1,18 @@
 """Orders in tests: accesses, orders placed through the door, and the network's answers without a network."""
 
 import json
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
 from django.test import Client as Browser
+from django.utils import timezone
 
 from orchestrator import accounts, outcomes
 from orchestrator.outcomes import Ending
 from orders import accesses, network
+from orders.models import Operation, Order
 from tests import engine
 from tests.api.calls import basic
 
@@ -109,3 +112,20 @@ SELECT gen_random_uuid(), client_id, before + row_number() OVER (), ended.id,
     access_id, service, operation, state, message, finished_at
 FROM ended, feed
 """
+
+
+def make_open_orders(client_id: int, count: int) -> list[uuid.UUID]:
+    """Give a client orders that are under way, each for an access of its own."""
+    ids = [uuid.uuid4() for _ in range(count)]
+    Order.objects.bulk_create(
+        Order(
+            id=order_id,
+            client_id=client_id,
+            access_id=order_id.hex,
+            service=SERVICE,
+            operation=Operation.ACTIVATE,
+            received_at=timezone.now(),
+        )
+        for order_id in ids
+    )
+    return ids
