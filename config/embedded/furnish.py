@@ -29,8 +29,9 @@ def main() -> None:
 
 
 def _make_demo(sandbox_url: str) -> None:
-    """Make the client that a visitor tries things with: all scopes, all types."""
+    """Make what a visitor tries things with: a client that may do everything, back ends, accesses to order on."""
     call_command("client", parts.DEMO_CLIENT, "--secret", parts.DEMO_SECRET)
+    call_command("access", *parts.DEMO_ACCESSES, "--service", *parts.DEMO_SERVICES)
     for message_type in sandbox.TYPES:
         call_command("backend", message_type, "--url", f"{sandbox_url}/{message_type}")
 

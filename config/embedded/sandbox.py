@@ -17,7 +17,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-TYPES = ("deskpro-feedback", "Opportunity", "Estimate", "Vehicle", "Customer")
+TYPES = ("deskpro-feedback", "Opportunity", "Estimate", "Vehicle", "Customer", "Order")
 _REMEMBERED_KEYS = 100_000
 _NO_BODY = {204, 304}
 

@@ -30,6 +30,7 @@ def call(message_type: str = "Vehicle", *, key: str = "", **wish: Any) -> httpx2
         ("Estimate", "estimateId"),
         ("Vehicle", "vehicleId"),
         ("Customer", "customerId"),
+        ("Order", "orderId"),
     ],
 )
 def test_each_type_is_answered_in_a_body_that_suits_it(message_type: str, field: str) -> None:
