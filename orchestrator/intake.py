@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import uuid_utils
 
-from orchestrator import dispatch, handlers, idempotency, storing, traceparent, turns
+from orchestrator import dispatch, duplicates, handlers, idempotency, storing, traceparent, turns
 from orchestrator.auth import Account
 from orchestrator.idempotency import Answer, Key
 from orchestrator.lifecycle import ErrorPolicy, Status
@@ -220,25 +220,12 @@ def _decide(submission: Submission, prepared: _Prepared) -> tuple[list[Status], 
 
 
 def _find_duplicates(submission: Submission, problems: Mapping[int, list[str]]) -> dict[int, list[str]]:
-    """Return the valid messages whose reference is held, by the ledger or by an earlier one of this submission.
-
-    The race: two submissions with one reference, each of which finds it free. The client's lock lets them look one
-    after the other, and the second sees what the first has committed: one wins.
-    """
-    client_id = submission.account.id
-    storing.lock_references(client_id=client_id)
     wanted = {
         index: (message.type, message.external_reference)
         for index, message in enumerate(submission.messages)
         if message.external_reference is not None and index not in problems
     }
-    held = storing.find_held(client_id=client_id, references=wanted.values())
-    duplicates = {}
-    for index, (message_type, reference) in wanted.items():
-        if (message_type, reference) in held:
-            duplicates[index] = [f"Another {message_type} message has this external reference already"]
-        held.add((message_type, reference))
-    return duplicates
+    return duplicates.find(client_id=submission.account.id, references=wanted)
 
 
 def _make_rows(
