@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("orchestrator.api.urls")),
     path("", include("tracking.gateway.urls")),
     path("", include("tracking.status.urls")),
+    path("", include("tracking.states.urls")),
     path("", include("orders.api.urls")),
 ]
 

@@ -95,6 +95,7 @@ def insert_request(request: NewRequest) -> datetime:
         "open": request.open,
         "invalid": request.invalid,
         "cancelled": request.cancelled,
+        "external": EXTERNAL_DOOR,
     }
     with connection.cursor() as cursor:
         cursor.execute(_INSERT_REQUEST, parameters)
@@ -149,7 +150,7 @@ INSERT INTO orchestrator_request (
     %(traceparent)s, %(replay_of)s,
     now(), now() + make_interval(secs => %(deadline)s::float8),
     CASE WHEN %(stop_reason)s::text IS NOT NULL THEN now() END, %(stop_reason)s,
-    CASE WHEN %(open)s = 0 THEN now() END,
+    CASE WHEN %(open)s = 0 AND %(door)s <> %(external)s THEN now() END,
     %(open)s + %(invalid)s + %(cancelled)s, %(open)s, %(invalid)s, %(cancelled)s
 ) RETURNING received_at
 """

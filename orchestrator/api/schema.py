@@ -61,6 +61,13 @@ class WindowSchema(AutoSchema):
         body: dict[str, Any] | None = super()._get_request_body(direction)  # type: ignore[no-untyped-call]
         return body | {"required": True} if body else body
 
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        """Tell apart the paths of one view: its `variant` goes to the end of the operation's name."""
+        operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
+        if operation:
+            operation["operationId"] += getattr(self.view, "variant", "")
+        return operation
+
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         documented: dict[str, Any] = super()._get_response_bodies(direction)
         for status in self._error_statuses():
