@@ -43,6 +43,15 @@ class TooManyInFlight(Exception):
     """You have as many open requests as you may have."""
 
 
+class Unfit(Exception):
+    """Messages whose own fields don't fit their types, in a submission that is taken whole or not at all."""
+
+    def __init__(self, problems: Mapping[int, Sequence[str]]) -> None:
+        """Keep what is wrong with each, by its index in the submission."""
+        super().__init__(f"{len(problems)} messages don't fit their types")
+        self.problems = problems
+
+
 class NewMessage(NamedTuple):
     """One message as it was handed in. `payload` is its own fields as JSON text."""
 
@@ -53,7 +62,10 @@ class NewMessage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a door hands in: at least one message."""
+    """What a door hands in: at least one message.
+
+    A message whose own fields don't fit its type is stored as Invalid; with `all_or_nothing` the whole is refused.
+    """
 
     account: Account
     door: str
@@ -66,6 +78,7 @@ class Submission:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     traceparent: str | None = None
     replay_of: uuid.UUID | None = None
+    all_or_nothing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +116,7 @@ def accept(
     anything is stored, it may lock rows, raise its own refusal, or return the answer, and then nothing is stored.
     `already` is called sooner, between the check of the types and that of the client's limit: it may answer for work
     that is under way, whatever the limit, and then nothing is stored but the key.
-    Raises TypeRefused, TooManyInFlight, idempotency.KeyReused, idempotency.KeyBusy; nothing is stored then.
+    Raises TypeRefused, TooManyInFlight, Unfit, idempotency.KeyReused, idempotency.KeyBusy; nothing is stored then.
     """
     # Looked up before anything is refused: the request that the key stands for may itself be the one too many.
     if key and (first := idempotency.find(key)):
@@ -127,6 +140,14 @@ def accept(
     final = idempotency.answer_once(key=key, work=store, stands=lambda: storing.has_request(prepared.request_id))
     dispatch.wake_all(lanes_to_wake)
     return final
+
+
+def judge(submission: Submission) -> dict[int, list[str]]:
+    """Return what is wrong with each message's own fields, by its index; for doors that have found more to refuse.
+
+    Those that fit are left out. Raises TypeRefused.
+    """
+    return _find_problems(submission, _find_types(submission))
 
 
 def _find_types(submission: Submission) -> dict[str, handlers.MessageType]:
@@ -161,6 +182,8 @@ def _check_in_flight(account: Account) -> None:
 def _prepare(submission: Submission, types: Mapping[str, handlers.MessageType]) -> _Prepared:
     lanes = [types[message.type].lane_name for message in submission.messages]
     problems = _find_problems(submission, types)
+    if problems and submission.all_or_nothing:
+        raise Unfit(problems)
     request_id, message_ids = _make_ids(len(lanes))
     return _Prepared(
         request_id=request_id,

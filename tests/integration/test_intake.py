@@ -218,6 +218,22 @@ def test_when_all_are_invalid_the_request_is_completed_but_was_not_stopped(polic
     assert (request.completed_at, request.stopped_at) == (receipt.received_at, None)
 
 
+def test_all_or_nothing_is_nothing_when_one_message_does_not_fit() -> None:
+    account = make_account()
+    fits, fails = new_message(of="Ticket", payload='{"title": "t"}'), new_message(of="Ticket")
+    key = idempotency.make_key(header="k", client_id=account.id, method="POST", path="/p", body=b"{}")
+
+    with pytest.raises(intake.Unfit) as refused:
+        accept(submission(account, [fits, fails, fits], all_or_nothing=True), key=key)
+
+    assert list(refused.value.problems) == [1]
+    assert intake.judge(submission(account, [fits, fails, fits])) == refused.value.problems
+    assert not Request.objects.exists()
+    assert not ClientLane.objects.exists()
+    assert idempotency.find(key) is None
+    assert len(stored(accept(submission(account, [fits, fits], all_or_nothing=True), key=key))) == 2
+
+
 def test_types_that_do_not_exist_or_are_not_the_clients_are_refused_together() -> None:
     account = make_account(types=["Echo", "Private", "Nowhere"])
     messages = [new_message(of=name) for name in ("Echo", "Nowhere", "Ticket", "Nowhere", "Private")]
