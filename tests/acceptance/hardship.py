@@ -137,7 +137,7 @@ def submit(account: accounts.Account, types: Sequence[str], *, error_policy: Err
 
     def answer(receipt: Receipt) -> Answer:
         accepted.append(receipt)
-        return Answer(202, {}, b"")
+        return Answer(status=202, body=b"")
 
     intake.accept(
         Submission(account=account, door="requests", messages=messages, error_policy=error_policy),

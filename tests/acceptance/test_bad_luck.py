@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -53,7 +54,7 @@ def test_workers_killed_in_mid_batch_lose_nothing_and_record_nothing_twice(
         if round_ < KILLS:
             victim = workers.pop(0)
             wait_for_calls(called, 10 + 37 * round_ % 100)
-            eventually(lambda victim=victim: hardship.claims_of(victim.pid), within=60, what="work in the victim")
+            eventually(partial(hardship.claims_of, victim.pid), within=60, what="work in the victim")
             victim.kill()
             kills += 1
             workers.append(worker_process(**PATIENT))
@@ -239,12 +240,16 @@ def test_all_connections_terminated_under_load_loses_nothing_and_doubles_nothing
     for _ in range(5):
         before = hardship.open_messages()
         terminate_all_others()
-        eventually(lambda before=before: hardship.open_messages() < before or not before, what="progress")
+        eventually(partial(has_progressed, before), what="progress")
     books = hardship.close_books(called.calls)
 
     assert all(worker.alive for worker in workers)
     assert books.by_status == {Status.COMPLETE: 2000}
     assert (books.attempts, books.unbalanced) == ({1: 2000}, [])
+
+
+def has_progressed(before: int) -> bool:
+    return hardship.open_messages() < before or not before
 
 
 def terminate_all_others() -> None:

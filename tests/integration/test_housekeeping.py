@@ -294,7 +294,7 @@ def test_a_slow_chore_does_not_cost_the_leases(
         assert began.wait(5)
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("LOCK TABLE orchestrator_message IN ACCESS EXCLUSIVE MODE")  # two chores read it
-            renewals = set()
+            renewals: set[object] = set()
             while len(renewals) < 4:
                 leased_until, holds = _lease()
                 renewals.add(leased_until)
