@@ -15,6 +15,11 @@ def route(path: str, view: Callable[..., HttpResponseBase], *, name: str | None 
     >>> route("api/v1/requests/<request_id>", RequestView.as_view())  # doctest: +SKIP
     """
     literal = _PARAMETER.split(path.strip("/"))
-    pieces = [re.escape(piece) if number % 2 == 0 else f"(?P<{piece}>[^/]+)" for number, piece in enumerate(literal)]
+    pieces = [_escape(piece) if number % 2 == 0 else f"(?P<{piece}>[^/]+)" for number, piece in enumerate(literal)]
     pattern: URLPattern = re_path(f"^{''.join(pieces)}/?$", view, name=name)
     return pattern
+
+
+def _escape(text: str) -> str:
+    """Escape what a regular expression would read otherwise: no hyphens, which OpenAPI would show escaped."""
+    return re.escape(text).replace(r"\-", "-")
