@@ -14,6 +14,7 @@ urlpatterns = [
     path("", include("tracking.gateway.urls")),
     path("", include("tracking.status.urls")),
     path("", include("tracking.states.urls")),
+    path("", include("tracking.native.urls")),
     path("", include("orders.api.urls")),
 ]
 

@@ -1,0 +1,1 @@
+"""Startup and poll: `/native-app/{nino}/startup`, `/native-app/{nino}/poll`, `/native-app/preflight-check`."""
