@@ -189,7 +189,10 @@ def test_no_transaction_is_open_and_no_lock_is_held_while_a_handler_runs(declare
     def look(given: Any) -> Any:
         assert not connection.in_atomic_block
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'")
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE state LIKE 'idle in transaction%' AND datname = current_database()"
+            )
             looked.append(cursor.fetchone()[0])
             cursor.execute("SET lock_timeout = '50ms'")
             cursor.execute("SELECT id FROM orchestrator_message FOR UPDATE NOWAIT")
