@@ -19,5 +19,5 @@ SANDBOX = (
 )
 WORKERS = 2
 DEMO_CLIENT, DEMO_SECRET = "demo", "demo-secret"  # made by `make up` only, in its own database
-DEMO_ACCESSES = ("STTA0001", "STTA0002", "STTA0003")
+DEMO_ACCESSES = ("STTA0001", "STTA0002")
 DEMO_SERVICES = ("BB-100-10:BB", "BB-100-100:BB", "TV-1:TV")
