@@ -14,7 +14,7 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 _COUNT = {"type": "integer", "minimum": 0}
 _STATUS = {"enum": [words.OPEN, words.SUCCESS, words.FAILURE, words.INTERNAL_ERROR]}
 _REQUEST_ID = {"type": "string", "format": "uuid", "description": "The message's id."}
-_PAGEABLE = {
+PAGEABLE = {
     "type": "object",
     "required": ["page", "size", "totalPages", "totalElements"],
     "properties": {
@@ -43,7 +43,7 @@ _ITEMS = [
     {"requestId": "77022d89-8a5b-4ecb-a118-334c7ccb3779", "status": words.SUCCESS},
     {"requestId": "6c4480ea-3f3d-4fa7-9517-34e08902d6f9", "status": words.FAILURE},
 ]
-_NAK = {"$ref": f"#/components/schemas/{errors.NAME}"}
+NAK = {"$ref": f"#/components/schemas/{errors.NAME}"}
 
 
 def v3(view: _View) -> _View:
@@ -65,8 +65,8 @@ def _document(view: _View, *, items: list[dict[str, str]], version: str, summary
         parameters=_PARAMETERS,
         responses={
             200: OpenApiResponse(_answer(items[0].keys()), description="In message order; empty past the last page."),
-            400: OpenApiResponse(_NAK, description="The page or its size is none."),
-            404: OpenApiResponse(_NAK, description="Unknown, malformed, or another client's: all the same."),
+            400: OpenApiResponse(NAK, description="The page or its size is none."),
+            404: OpenApiResponse(NAK, description="Unknown, malformed, or another client's: all the same."),
         },
         examples=[
             _example("A request of two messages", _ack(items), status=200),
@@ -88,7 +88,7 @@ def _answer(keys: Any) -> dict[str, Any]:
             "errorCode": {"const": ""},
             "errorMessage": {"const": ""},
             "content": {"type": "array", "items": item},
-            "pageable": _PAGEABLE,
+            "pageable": PAGEABLE,
         },
     }
 

@@ -19,10 +19,6 @@ class PageWanted:
     page: int
     size: int
 
-    def pages(self, *, elements: int) -> int:
-        """Return how many pages of this size the elements fill."""
-        return -(-elements // self.size)
-
 
 def read_page(query: Mapping[str, str]) -> PageWanted:
     """Read `page` and `size` from the query parameters; raise a `Problem` 400 that names the bad one."""

@@ -8,7 +8,7 @@ from orchestrator.api import rendering
 from orchestrator.api.window import Request, WindowView
 from orchestrator.models import Scope
 from tracking import ids
-from tracking.status import documentation, errors, parameters, queries, words
+from tracking.status import answers, documentation, errors, parameters, queries, words
 
 
 class StatusView(WindowView):
@@ -51,12 +51,7 @@ def _body(page: queries.Page, *, wanted: parameters.PageWanted, with_ids: bool) 
         "errorCode": "",
         "errorMessage": "",
         "content": [_item(item, with_id=with_ids) for item in page.items],
-        "pageable": {
-            "page": wanted.page,
-            "size": wanted.size,
-            "totalPages": wanted.pages(elements=page.total),
-            "totalElements": page.total,
-        },
+        "pageable": answers.pageable(page=wanted.page, size=wanted.size, elements=page.total),
     }
 
 
