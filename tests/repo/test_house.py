@@ -30,7 +30,11 @@ def recipes() -> dict[str, list[str]]:
 
 
 def test_no_file_has_outgrown_three_hundred_lines() -> None:
-    assert [str(path) for path in SOURCE if len(path.read_text().splitlines()) > 300] == []
+    written = [
+        path for path in SOURCE if path.parent.name != "migrations"
+    ]  # those are squashed until the first release
+
+    assert [str(path) for path in written if len(path.read_text().splitlines()) > 300] == []
 
 
 def test_there_is_no_attic() -> None:
