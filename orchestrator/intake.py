@@ -65,6 +65,7 @@ class Submission:
     """What a door hands in: at least one message.
 
     A message whose own fields don't fit its type is stored as Invalid; with `all_or_nothing` the whole is refused.
+    `problems`: what the door has found wrong with single messages, by index; they are not looked at any further.
     """
 
     account: Account
@@ -79,6 +80,7 @@ class Submission:
     traceparent: str | None = None
     replay_of: uuid.UUID | None = None
     all_or_nothing: bool = False
+    problems: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +144,6 @@ def accept(
     return final
 
 
-def judge(submission: Submission) -> dict[int, list[str]]:
-    """Return what is wrong with each message's own fields, by its index; for doors that have found more to refuse.
-
-    Those that fit are left out. Raises TypeRefused.
-    """
-    return _find_problems(submission, _find_types(submission))
-
-
 def _find_types(submission: Submission) -> dict[str, handlers.MessageType]:
     """Return the message types by name; raise TypeRefused for those that don't exist or are not the client's."""
     found: dict[str, handlers.MessageType] = {}
@@ -197,10 +191,10 @@ def _prepare(submission: Submission, types: Mapping[str, handlers.MessageType]) 
 def _find_problems(submission: Submission, types: Mapping[str, handlers.MessageType]) -> dict[int, list[str]]:
     """Return what is wrong with each message's own fields, by its index; those that fit are left out."""
     schemas = {name: message_type.schema for name, message_type in types.items()}
-    found = {}
+    found = {index: list(texts) for index, texts in submission.problems.items()}
     for index, message in enumerate(submission.messages):
         schema = schemas[message.type]
-        if schema and (problems := schema.problems(message.payload)):
+        if schema and index not in found and (problems := schema.problems(message.payload)):
             found[index] = problems
     return found
 

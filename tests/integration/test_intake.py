@@ -227,11 +227,27 @@ def test_all_or_nothing_is_nothing_when_one_message_does_not_fit() -> None:
         accept(submission(account, [fits, fails, fits], all_or_nothing=True), key=key)
 
     assert list(refused.value.problems) == [1]
-    assert intake.judge(submission(account, [fits, fails, fits])) == refused.value.problems
     assert not Request.objects.exists()
     assert not ClientLane.objects.exists()
     assert idempotency.find(key) is None
     assert len(stored(accept(submission(account, [fits, fits], all_or_nothing=True), key=key))) == 2
+
+
+def test_what_a_door_finds_wrong_with_a_message_counts_as_what_its_schema_finds() -> None:
+    account = make_account()
+    found = {0: ["is no object"], 2: ["is no text"]}
+    messages = [new_message(of="Ticket"), new_message(of="Ticket"), new_message()]
+
+    receipt = accept(submission(account, messages, problems=found))
+    with pytest.raises(intake.Unfit) as refused:
+        accept(submission(account, messages, problems=found, all_or_nothing=True))
+
+    assert [row.errors for row in stored(receipt)] == [
+        ["is no object"],
+        ['"title" is a required property'],
+        ["is no text"],
+    ]
+    assert sorted(refused.value.problems) == [0, 1, 2]
 
 
 def test_types_that_do_not_exist_or_are_not_the_clients_are_refused_together() -> None:

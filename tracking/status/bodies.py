@@ -21,7 +21,7 @@ NO_FIELDS = "{}"
 
 
 class Node(NamedTuple):
-    """One node of a bulk: what the answer repeats, as JSON that came, and the message's own fields (a bad one has none)."""
+    """One node of a bulk: what the answer repeats, as JSON that came, and the message's own fields, if they are any."""
 
     subscriber_identifiers: bytes
     content: bytes
