@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from orchestrator import idempotency, intake
 from orchestrator.auth import Account
-from orchestrator.lifecycle import ErrorPolicy, Status
+from orchestrator.lifecycle import ErrorPolicy
 from orders import network, storing
 from orders.models import Operation, State
 from orders.storing import OrderRow, ServiceRow
@@ -53,14 +53,11 @@ def place(
     Raises Refused, and what `intake.accept` raises.
     """
 
-    def look_first() -> idempotency.Answer | None:
-        placed = _judge(wish, client_id=account.id)
+    def look(*, locked: bool) -> idempotency.Answer | None:
+        placed = _judge(wish, _read(wish.access_id, locked=locked), client_id=account.id)
         return answer(placed) if placed else None
 
     def store_order(receipt: intake.Receipt) -> idempotency.Answer:
-        [message] = receipt.messages
-        if message.status is Status.INVALID:  # the back end's own schema, where it has one
-            raise Refused("; ".join(message.errors))
         order = storing.OrderRow(
             id=receipt.request_id,
             client_id=account.id,
@@ -82,23 +79,51 @@ def place(
         batch_reference=wish.sp_reference,
         error_policy=ErrorPolicy.PROCEED,
         traceparent=traceparent,
+        all_or_nothing=True,  # the back end's own schema, where it has one
     )
-    return intake.accept(submission, key=key, answer=store_order, beforehand=look_first)
+    try:
+        return intake.accept(
+            submission,
+            key=key,
+            answer=store_order,
+            already=lambda: look(locked=False),  # costs no turn, and is no matter of the client's limit
+            beforehand=lambda: look(locked=True),
+        )
+    except intake.Unfit as unfit:
+        raise Refused("; ".join(unfit.problems[0])) from unfit
 
 
-def _judge(wish: Wish, *, client_id: int) -> Placed | None:
-    """Decide under the services' locks: return what stands already, None for an order to be placed; raise Refused."""
-    services = storing.lock_services(wish.access_id)
-    wanted = _find_service(wish, services)
-    open_orders = storing.find_open(wish.access_id)
-    for order in open_orders:
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """An access as it is: its services, and the orders for them that are under way."""
+
+    services: list[ServiceRow]
+    open_orders: list[OrderRow]
+
+
+def _read(access_id: str, *, locked: bool) -> _Access:
+    """Read an access, under its services' locks or without.
+
+    Without them the orders come first: an order that ends in between has then been seen open, or its effect is seen.
+    """
+    if locked:
+        services = storing.lock_services(access_id)
+        return _Access(services, storing.find_open(access_id))
+    open_orders = storing.find_open(access_id)
+    return _Access(storing.find_services(access_id), open_orders)
+
+
+def _judge(wish: Wish, access: _Access, *, client_id: int) -> Placed | None:
+    """Decide: return what stands already, None for an order to be placed; raise Refused."""
+    wanted = _find_service(wish, access.services)
+    for order in access.open_orders:
         if order.service == wish.service:
             return Placed(_mine(order, client_id=client_id))
     _check_holder(wish, wanted, client_id=client_id)
     if (wanted.holder_id == client_id) == (wish.operation is Operation.ACTIVATE):
         return Placed(None)
     if wish.operation is Operation.ACTIVATE:
-        _check_type(wanted, services, open_orders)
+        _check_type(wanted, access)
     return None
 
 
@@ -124,10 +149,10 @@ def _check_holder(wish: Wish, wanted: ServiceRow, *, client_id: int) -> None:
         raise Refused(f"Service '{wanted.service}' is active for another provider.")
 
 
-def _check_type(wanted: ServiceRow, services: Sequence[ServiceRow], open_orders: Sequence[OrderRow]) -> None:
+def _check_type(wanted: ServiceRow, access: _Access) -> None:
     """Raise Refused when another service of the type is active on the access, or is just being activated."""
-    activating = {order.service for order in open_orders if order.operation is Operation.ACTIVATE}
-    for other in services:
+    activating = {order.service for order in access.open_orders if order.operation is Operation.ACTIVATE}
+    for other in access.services:
         if other.service_type != wanted.service_type or other.service == wanted.service:
             continue
         if other.holder_id is not None:

@@ -39,6 +39,11 @@ def lock_services(access_id: str) -> list[ServiceRow]:
     return [ServiceRow._make(row) for row in _run(_LOCK_SERVICES, {"access_id": access_id})]
 
 
+def find_services(access_id: str) -> list[ServiceRow]:
+    """Return the services of an access as they are at this moment."""
+    return [ServiceRow._make(row) for row in _run(_FIND_SERVICES, {"access_id": access_id})]
+
+
 def has_access(access_id: str) -> bool:
     """Tell whether there is such an access: one without services is known too."""
     return bool(_run("SELECT 1 FROM orders_access WHERE id = %(access_id)s", {"access_id": access_id}))
@@ -79,6 +84,11 @@ def _order(row: tuple[Any, ...]) -> OrderRow:
 _LOCK_SERVICES = """
 SELECT service, service_type, holder_id FROM orders_accessservice
 WHERE access_id = %(access_id)s ORDER BY id FOR NO KEY UPDATE
+"""
+
+# By access_service_once.
+_FIND_SERVICES = """
+SELECT service, service_type, holder_id FROM orders_accessservice WHERE access_id = %(access_id)s
 """
 
 # By order_open_once.

@@ -101,6 +101,8 @@ def test_a_client_at_its_limit_is_asked_to_wait() -> None:
 
     assert (answer.status_code, set(answer.json())) == (429, {"cause"})
     assert answer["Retry-After"]
+    assert post(account, wish()).status_code == 200  # under way already: not one too many
+    assert post(account, wish(accessId="STTA0002", operation="DEACTIVATE")).status_code == 200
 
 
 @pytest.mark.parametrize("door", ["/api/v1/requests", "/api/v1/messages/Order"])
