@@ -133,7 +133,10 @@ def _stop(state: Mapping[str, Any]) -> None:
 def _gone(pid: int) -> bool:
     if pid in _started:
         return _started[pid].poll() is not None
-    return not Path(f"/proc/{pid}").exists()  # another process of the run started it
+    try:  # another process of the run started it, and may not have reaped it yet
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return True
 
 
 def _status(url: str) -> int:

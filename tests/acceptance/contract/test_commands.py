@@ -82,7 +82,16 @@ def test_a_back_end_is_made_and_moved_while_everything_runs(
     stack: Stack, demo: Api, make_type: Callable[..., str], back_end: BackEnd
 ) -> None:
     kind = make_type(
-        "moving", "--url", back_end.url("/first"), "--header", "X-Api-Key: of the house", "--header", "X-Two: 2"
+        "moving",
+        "--url",
+        back_end.url("/first"),
+        "--header",
+        "X-Api-Key: of the house",
+        "--header",
+        "X-Two: 2",
+        "--lane",
+        "side",
+        "--mandatory",
     )
     started = time.monotonic()
     done = demo.finished(demo.submit(message(kind)), within=SOON)
