@@ -60,9 +60,9 @@ class Services:
 
     def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        declared = {} if body is None else {"content_type": "application/json"}
+        content_type = "" if body is None else "application/json"
         sent = self._headers | {name.replace("_", "-"): value for name, value in headers.items()}
-        return Browser().generic(method, self.address + path, raw, headers=sent, **declared)
+        return Browser().generic(method, self.address + path, raw, content_type, headers=sent)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import msgspec
 
 from orchestrator import json_text
 from orchestrator.api.problems import Problem
-from orchestrator.stages import Beginning, Ending, Event, Extensions, Owner, Update
+from orchestrator.stages import Beginning, Ending, Event, Extensions, Kind, Owner, Update
 from tracking.states import scalars, timestamps, words
 
 Fields = dict[str, msgspec.Raw]
@@ -39,26 +39,26 @@ def read_service(raw: bytes) -> tuple[Owner, Beginning]:
     )
     if owner.customer_id is None and owner.contact_key is None:
         raise Problem(400, "customer_id or contact_key is missing", field="customer_id")
-    return owner, _beginning(fields, type_name="service_type")
+    return owner, _beginning(fields, kind=Kind.SERVICE)
 
 
 def read_state(raw: bytes) -> tuple[Beginning, int | None]:
     """Read the body of …/states/start: how it begins, and the id of the state before it."""
     fields = _read(raw)
     previous = scalars.take_id(fields, "previous_state_id")
-    return _beginning(fields, type_name="state_type"), previous
+    return _beginning(fields, kind=Kind.STATE), previous
 
 
 def read_task(raw: bytes) -> tuple[Beginning, int | None]:
     """Read the body of …/tasks/start: how it begins, and the id of its state."""
     fields = _read(raw)
     state = scalars.take_id(fields, "state_id")
-    return _beginning(fields, type_name="task_type"), state
+    return _beginning(fields, kind=Kind.TASK), state
 
 
-def read_end(raw: bytes) -> Ending:
+def read_end(raw: bytes, *, kind: Kind) -> Ending:
     """Read the body of an end; it may be empty."""
-    return _ending(_read(raw) if raw.strip() else {})
+    return _ending(_read(raw) if raw.strip() else {}, kind=kind)
 
 
 def read_transition(raw: bytes) -> Transition:
@@ -75,8 +75,8 @@ def read_transition(raw: bytes) -> Transition:
         raise Problem(400, "from must have a state_id", field="from")
     return Transition(
         source=source,
-        ending=_ending(event | leaving),
-        beginning=_beginning(fields | entering, type_name="state_type"),
+        ending=_ending(event | leaving, kind=Kind.STATE),
+        beginning=_beginning(fields | entering, kind=Kind.STATE),
     )
 
 
@@ -90,13 +90,13 @@ def read_update(raw: bytes) -> Update:
         type=scalars.take(fields, "service_type"),
         est_duration=scalars.take_duration(fields, "est_duration"),
         event=_event(fields) if given else None,
-        extensions=_extensions(fields),
+        extensions=_extensions(fields, kind=Kind.SERVICE),
     )
 
 
-def read_extension(raw: bytes, *, name: str) -> Extensions:
+def read_extension(raw: bytes, *, kind: Kind, name: str) -> Extensions:
     """Read the body of a PUT: the whole value of the extension of that name."""
-    _check_name(name)
+    _check_name(name, kind=kind)
     json_text.check(raw)
     return {name: msgspec.Raw(raw.strip())}
 
@@ -117,24 +117,25 @@ def _take_object(fields: Fields, name: str) -> Fields:
         raise Problem(400, f"{name} must be an object", field=name) from error
 
 
-def _beginning(fields: Fields, *, type_name: str) -> Beginning:
-    kind = scalars.take(fields, type_name)
-    if kind is None:
-        raise Problem(400, f"{type_name} is missing", field=type_name)
+def _beginning(fields: Fields, *, kind: Kind) -> Beginning:
+    name = f"{kind.name.lower()}_type"
+    of_type = scalars.take(fields, name)
+    if of_type is None:
+        raise Problem(400, f"{name} is missing", field=name)
     return Beginning(
-        type=kind,
+        type=of_type,
         est_duration=scalars.take_duration(fields, "est_duration"),
         event=_event(fields),
-        extensions=_extensions(fields),
+        extensions=_extensions(fields, kind=kind),
     )
 
 
-def _ending(fields: Fields) -> Ending:
+def _ending(fields: Fields, *, kind: Kind) -> Ending:
     return Ending(
         disposition=scalars.take(fields, "disposition"),
         disposition_desc=scalars.take_text(fields, "disposition_desc", longest=words.LONGEST_DISPOSITION_DESC),
         event=_event(fields),
-        extensions=_extensions(fields),
+        extensions=_extensions(fields, kind=kind),
     )
 
 
@@ -155,16 +156,16 @@ def _take_timestamp(fields: Fields) -> datetime | None:
     return moment
 
 
-def _extensions(fields: Fields) -> Extensions:
-    """Take what is left as extensions. Ids are left out: the path says them already."""
-    given = {name: value for name, value in fields.items() if name not in words.IDS}
+def _extensions(fields: Fields, *, kind: Kind) -> Extensions:
+    """Take what is left as extensions. Its ids are left out: the path says them already."""
+    given = {name: value for name, value in fields.items() if name not in words.IDS[kind]}
     for name in given:
-        _check_name(name)
+        _check_name(name, kind=kind)
     return given
 
 
-def _check_name(name: str) -> None:
-    if name in words.ANSWERED:
+def _check_name(name: str, *, kind: Kind) -> None:
+    if name in words.ANSWERED[kind]:
         raise Problem(400, f"{name} can't be given here, and is no name of an extension", field=name)
     if not 1 <= len(name) <= LONGEST_NAME or "," in name or "\x00" in name or name != name.strip():
         text = f"An extension's name has 1 to {LONGEST_NAME} characters, no comma, and no space around it"

@@ -62,7 +62,7 @@ def end(view: ServiceView, request: Request, service_id: str, stage: Stage) -> H
     """End a service, a state or a task."""
     raw = view.optional_body(request)
     with errors.refusals():
-        ending = bodies.read_end(raw)
+        ending = bodies.read_end(raw, kind=stage.kind)
         return deliver(flows.end(read_call(request, service_id, raw), stage, ending, answer=DONE))
 
 
@@ -70,7 +70,7 @@ def put_extension(view: ServiceView, request: Request, service_id: str, stage: S
     """Put an extension of a service, a state or a task in place."""
     raw = view.body(request)
     with errors.refusals():
-        given = bodies.read_extension(raw, name=name)
+        given = bodies.read_extension(raw, kind=stage.kind, name=name)
         call = Call(client_id=request.caller.account.id, service_id=read_id(service_id))
         return deliver(flows.put_extensions(call, stage, given=given, answer=DONE))
 

@@ -1,6 +1,7 @@
 """What the service states documents call things. Pure."""
 
 from orchestrator.lifecycle import Status
+from orchestrator.stages import Kind
 
 AUTOMATIC_STATE = 0
 AUTOMATIC_STATE_TYPE = "8"
@@ -21,22 +22,17 @@ EVENT_FIELDS: dict[str, int] = {
 }
 """What may be given of a start or an end beside its timestamp, and how many characters each may have."""
 
-IDS = frozenset({"service_id", "state_id", "task_id"})
-ANSWERED = IDS | {
-    "service_type",
-    "state_type",
-    "task_type",
-    "customer_id",
-    "contact_key",
-    "est_duration",
-    "started",
-    "completed",
-    "disposition",
-    "disposition_desc",
-    "duration",
-    "active_states",
-    "completed_states",
-    "active_tasks",
-    "completed_tasks",
+_SPAN = frozenset({"est_duration", "started", "completed", "disposition", "disposition_desc"})
+IDS: dict[Kind, frozenset[str]] = {
+    Kind.SERVICE: frozenset({"service_id"}),
+    Kind.STATE: frozenset({"service_id", "state_id"}),
+    Kind.TASK: frozenset({"task_id"}),
 }
-"""Keys that answers have themselves: an extension can't be called so."""
+ANSWERED: dict[Kind, frozenset[str]] = {
+    Kind.SERVICE: _SPAN
+    | IDS[Kind.SERVICE]
+    | {"service_type", "customer_id", "contact_key", "active_states", "completed_states"},
+    Kind.STATE: _SPAN | IDS[Kind.STATE] | {"state_type", "duration", "active_tasks", "completed_tasks"},
+    Kind.TASK: _SPAN | IDS[Kind.TASK] | {"task_type"},
+}
+"""Keys that the answers have themselves: an extension can't be called so."""
