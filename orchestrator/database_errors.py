@@ -12,6 +12,8 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 
 _PASSING_CLASSES = ("08", "53", "57P", "58")
 """Connection, insufficient resources (a full disk among them), operator intervention, system error."""
+_TIMED_OUT = frozenset({"57014", "55P03"})
+"""A statement or a lock that took too long: somebody holds the table (maintenance, say), and nobody is at fault."""
 _DEADLOCKS = frozenset({"40P01", "40001"})
 _TRIES = 5
 
@@ -30,7 +32,7 @@ def is_passing(error: BaseException) -> bool:
     state = sqlstate(error)
     if state is None:
         return isinstance(error, OperationalError | InterfaceError | psycopg.OperationalError)
-    return state.startswith(_PASSING_CLASSES)
+    return state.startswith(_PASSING_CLASSES) or state in _TIMED_OUT
 
 
 def is_deadlock(error: BaseException) -> bool:

@@ -11,11 +11,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from pytest_httpserver import HTTPServer
 
-from orchestrator import accounts, handlers
+from orchestrator import accounts, handlers, outcomes
 from orchestrator.finishing import Finished
 from orchestrator.lifecycle import FailureKind, Status
 from orchestrator.models import Backend
@@ -170,6 +170,21 @@ def test_a_worker_killed_between_handler_and_outcome_leaves_exactly_one_event(
     assert set(keys) == {path[-36:]}
     assert [event["order"]["path"] for event in events(account)] == [path]
     assert AccessService.objects.get().holder_id == account.id
+
+
+def test_an_outcome_that_waits_too_long_is_nobodys_fault_and_written_later(account: accounts.Account) -> None:
+    place(account)
+    batch = engine.claim(network.TYPE)
+    ended = [engine.ended(message) for message in batch.messages]
+
+    engine.run("SET statement_timeout = '100ms'")
+    with feeds_locked(), pytest.raises(OperationalError, match="timeout"):
+        outcomes.flush(ended)
+    engine.run("RESET statement_timeout")
+    assert events(account) == []
+    outcomes.flush(ended)
+
+    assert [event["order"]["state"] for event in events(account)] == ["DONE_SUCCESS"]
 
 
 @contextmanager
