@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from config.embedded.processes import free_port
 from orchestrator import accounts, handlers, stopping
 from orchestrator.models import Request
 from orchestrator.outcomes import Ending
@@ -240,6 +241,25 @@ def test_head_answers_like_get_and_options_asks_for_nothing(account: accounts.Ac
 
     assert (head.status_code, head.content, head["Cache-Control"]) == (200, b"", "no-store")
     assert (options.status_code, options["Allow"]) == (204, "GET, HEAD, OPTIONS")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_ledger_the_answer_is_503_in_shape(
+    account: accounts.Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cookie = begin(account)
+    connection.close()
+    with monkeypatch.context() as away:
+        away.setitem(connection.settings_dict, "PORT", free_port())
+        answers = [poll(cookie), startup(account), startup(None)]
+        connection.close()
+
+    assert [(answer.status_code, answer.json()) for answer in answers] == [
+        (503, {"code": "SERVICE_UNAVAILABLE", "message": "Service Unavailable"}),
+        (503, {"code": "SERVICE_UNAVAILABLE", "message": "Service Unavailable"}),
+        (401, {"code": "UNAUTHORIZED", "message": "Unauthorized to access resource"}),
+    ]
+    assert int(answers[0]["Retry-After"]) > 0
 
 
 # ---------------------------------------------------------------- what it costs

@@ -4,9 +4,9 @@ In: a ticket. Out: the task as it is now, or whether it is running. Called by `v
 One statement each; no row becomes an object of Django's, and a result stays the text that is stored.
 """
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import orjson
@@ -14,8 +14,6 @@ from django.conf import settings
 from django.db import connection
 
 from tracking.native.cookie import Ticket
-
-DOOR = "startup"
 
 
 class Message(NamedTuple):
@@ -39,43 +37,43 @@ class Task:
 
 
 # By primary key, and message_in_request; at most twenty messages. Results may be long: they are read at the end only.
+# It takes longer to plan than to run, so nothing is in it that Python can do: the age is judged there.
 _TASK = """
-SELECT request.open > 0, request.received_at <= statement_timestamp() - make_interval(secs => %(timeout)s),
-    request.attributes::text, message.type, message.status, message.failure_kind,
-    CASE WHEN request.open = 0 THEN message.result END
+SELECT request.open, statement_timestamp() - request.received_at, request.attributes,
+    message.type, message.status, message.failure_kind, CASE WHEN request.open = 0 THEN message.result END
 FROM orchestrator_request AS request JOIN orchestrator_message AS message ON message.request_id = request.id
-WHERE request.id = %(id)s AND request.client_id = %(client)s AND request.door = %(door)s
-    AND request.received_at > statement_timestamp() - make_interval(secs => %(expiry)s)
+WHERE request.id = %(id)s AND request.client_id = %(client)s
 ORDER BY message.number
 """
 
 # By primary key.
-_RUNNING = """
-SELECT 1 FROM orchestrator_request
-WHERE id = %(id)s AND client_id = %(client)s AND door = %(door)s AND open > 0
-    AND received_at > statement_timestamp() - make_interval(secs => %(timeout)s)
+_AGE = """
+SELECT open, statement_timestamp() - received_at FROM orchestrator_request
+WHERE id = %(id)s AND client_id = %(client)s
 """
 
 
 def find_task(ticket: Ticket) -> Task | None:
-    """Return the ticket's task; None if there is none (any more), or none that was not started too long ago."""
+    """Return the ticket's task; None if there is none (any more), and for one that was started too long ago."""
     rows = _run(_TASK, ticket)
     if not rows:
         return None
-    is_open, is_overdue, attributes, *_ = rows[0]
-    kept = orjson.loads(attributes)
+    open_messages, age, kept, *_ = rows[0]
+    if age >= timedelta(seconds=settings.WAYBILL_POLL_EXPIRY_SECONDS):
+        return None
+    attributes = orjson.loads(kept)
     return Task(
-        is_open=is_open,
-        is_overdue=is_overdue,
-        asked=kept["asked"],
-        mandatory=frozenset(kept["mandatory"]),
+        is_open=open_messages > 0,
+        is_overdue=_is_overdue(age),
+        asked=attributes["asked"],
+        mandatory=frozenset(attributes["mandatory"]),
         messages=[Message._make(row[3:]) for row in rows],
     )
 
 
 def is_running(ticket: Ticket) -> bool:
     """Tell whether the ticket's task is neither finished nor overdue."""
-    return bool(_run(_RUNNING, ticket))
+    return any(open_messages > 0 and not _is_overdue(age) for open_messages, age in _run(_AGE, ticket))
 
 
 def attributes(*, asked: Mapping[str, int], mandatory: frozenset[str]) -> dict[str, Any]:
@@ -83,15 +81,12 @@ def attributes(*, asked: Mapping[str, int], mandatory: frozenset[str]) -> dict[s
     return {"asked": dict(asked), "mandatory": sorted(mandatory)}
 
 
+def _is_overdue(age: timedelta) -> bool:
+    return age >= timedelta(seconds=settings.WAYBILL_POLL_TIMEOUT_SECONDS)
+
+
 def _run(statement: str, ticket: Ticket) -> list[tuple[Any, ...]]:
-    values: dict[str, uuid.UUID | str | float] = {
-        "id": ticket.request_id,
-        "client": ticket.client_id,
-        "door": DOOR,
-        "timeout": settings.WAYBILL_POLL_TIMEOUT_SECONDS,
-        "expiry": settings.WAYBILL_POLL_EXPIRY_SECONDS,
-    }
     with connection.cursor() as cursor:
-        cursor.execute(statement, values)
+        cursor.execute(statement, {"id": ticket.request_id, "client": ticket.client_id})
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows

@@ -15,6 +15,8 @@ from tracking.native import answers, queries
 from tracking.native.bodies import Wanted
 from tracking.native.cookie import Ticket
 
+DOOR = "startup"
+
 
 def start(
     *, account: Account, wanted: Wanted, running: Ticket | None, key: Key | None, traceparent: str | None
@@ -22,7 +24,7 @@ def start(
     """Start what is wanted, unless the task of the ticket `running` is. Raises as `intake.accept` does."""
     submission = Submission(
         account=account,
-        door=queries.DOOR,
+        door=DOOR,
         messages=[NewMessage(entry.name, None, entry.payload) for entry in wanted.entries()],
         error_policy=ErrorPolicy.PROCEED,
         attributes=_attributes(wanted),
