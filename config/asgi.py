@@ -31,6 +31,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 _bridge = Bridge(
     threads=settings.WAYBILL_WEB_THREADS,
     queue=settings.WAYBILL_WEB_QUEUE,
+    patience=settings.WAYBILL_ANSWER_SECONDS,
     uploads=Uploads(
         most_each=settings.WAYBILL_MAX_BODY_BYTES,
         most_together=settings.WAYBILL_WEB_BODIES * settings.WAYBILL_MAX_BODY_BYTES,

@@ -54,12 +54,14 @@ class Answer:
 class Bridge:
     """One per process."""
 
-    def __init__(self, *, threads: int, queue: int, uploads: Uploads) -> None:
-        """Load Django's handler with its middleware."""
+    def __init__(self, *, threads: int, queue: int, patience: float, uploads: Uploads) -> None:
+        """Load Django's handler with its middleware. `patience`: seconds until a call that hangs is answered 503."""
         self._handler = WSGIHandler()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="django")
-        self._health_pool = ThreadPoolExecutor(1, thread_name_prefix="health")  # a busy process is not a dead one
+        # A busy process is not a dead one, and one whose database hangs is not ready, but alive.
+        self._health_pools = {path: ThreadPoolExecutor(1, thread_name_prefix="health") for path in _HEALTH}
         self._room = threads + queue
+        self._patience = patience
         self._uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,7 +72,8 @@ class Bridge:
     def close(self) -> None:
         """Let the work that was begun end."""
         self._pool.shutdown(wait=True)
-        self._health_pool.shutdown(wait=True)
+        for pool in self._health_pools.values():
+            pool.shutdown(wait=True)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         headers = _join_headers(scope["headers"])
@@ -86,15 +89,29 @@ class Bridge:
     async def _ask_django(self, scope: Scope, headers: Mapping[bytes, bytes], upload: Upload) -> Answer:
         body = await upload.read()
         environ = _environ(scope, headers, body)
-        if scope["raw_path"].rstrip(b"/") in _HEALTH:
-            return await asyncio.get_running_loop().run_in_executor(self._health_pool, self._run, environ)
+        if health := self._health_pools.get(scope["raw_path"].rstrip(b"/")):
+            return await self._patiently(asyncio.get_running_loop().run_in_executor(health, self._run, environ))
         if self._room <= 0:
             raise problems.Problem(503, "The service is too busy at present, please try again")
         self._room -= 1
+        job = asyncio.ensure_future(self._in_pool(self._run, environ))
+        job.add_done_callback(self._make_room)
+        return await self._patiently(job)
+
+    async def _patiently(self, job: "asyncio.Future[Answer]") -> Answer:
+        """Wait for Django, but not for ever: a database that stands still answers neither yes nor no.
+
+        The thread is left to it, and may yet commit: the caller can't know, and an idempotency key makes that safe.
+        """
         try:
-            return await self._in_pool(self._run, environ)
-        finally:
-            self._room += 1
+            return await asyncio.wait_for(asyncio.shield(job), self._patience)
+        except TimeoutError as hanging:
+            text = "The service is unavailable at present, please try again"
+            raise problems.Problem(503, text) from hanging
+
+    def _make_room(self, job: "asyncio.Future[Answer]") -> None:
+        self._room += 1
+        _ = job.cancelled() or job.exception()  # of one that nobody waits for any more, too
 
     def _run(self, environ: dict[str, Any]) -> Answer:
         """Call Django in a thread. Its database connection goes back to the pool before the answer goes out."""

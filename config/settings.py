@@ -163,6 +163,7 @@ WAYBILL_POLL_TIMEOUT_SECONDS = env.float("WAYBILL_POLL_TIMEOUT_SECONDS", 115.0)
 WAYBILL_POLL_EXPIRY_SECONDS = env.int("WAYBILL_POLL_EXPIRY_SECONDS", 14_400)
 WAYBILL_WEB_THREADS = env.int("WAYBILL_WEB_THREADS", 8)
 WAYBILL_WEB_QUEUE = env.int("WAYBILL_WEB_QUEUE", 64)
+WAYBILL_ANSWER_SECONDS = env.float("WAYBILL_ANSWER_SECONDS", 25.0)
 WAYBILL_WEB_BODIES = env.int("WAYBILL_WEB_BODIES", 4)  # bodies of the full size that a web process holds at once
 
 # ---------------------------------------------------------------- engine (seconds unless named otherwise)

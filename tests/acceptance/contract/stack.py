@@ -66,11 +66,11 @@ def environment(*, home: Path, port: int) -> dict[str, str]:
 
 
 @contextmanager
-def joined(directory: Path) -> Iterator[Stack]:
-    """Use the run's stack: the first to come starts it, the last to leave stops it."""
+def joined(directory: Path, **variables: str) -> Iterator[Stack]:
+    """Use the run's stack: the first to come starts it, with `variables` on top, the last to leave stops it."""
     with _state(directory) as state:
         if not state.get("users"):
-            state.update(_start(), users=0)
+            state.update(_start(variables), users=0)
         state["users"] += 1
         stack = Stack(home=Path(state["home"]), port=state["port"])
     try:
@@ -94,7 +94,7 @@ def _state(directory: Path) -> Iterator[dict[str, Any]]:
         file.write(json.dumps(state))
 
 
-def _start() -> Mapping[str, Any]:
+def _start(variables: Mapping[str, str]) -> Mapping[str, Any]:
     home = Path(tempfile.mkdtemp(prefix="waybill-contract-"))
     home.chmod(0o755)  # PostgreSQL runs as another user when we are root
     port = _free_port()
@@ -103,7 +103,7 @@ def _start() -> Mapping[str, Any]:
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "config.embedded"],
             cwd=ROOT,
-            env=environment(home=home, port=port),
+            env={**environment(home=home, port=port), **variables},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
