@@ -10,6 +10,7 @@ a claim that finds nothing. Waking never raises, and never costs its caller more
 import threading
 import time
 from collections.abc import Iterable
+from enum import Enum
 from functools import cache
 from typing import cast
 
@@ -29,6 +30,14 @@ DRAIN = "orchestrator.drain"
 _QUEUES_KNOWN_FOR = 5.0
 
 
+class Raised(Enum):
+    """Whose flag stands for a lane: who raised it publishes the wake-up."""
+
+    BY_US = "by us"
+    BY_ANOTHER = "by another"
+    BY_NOBODY = "there is no cache"
+
+
 def wake_all(lanes: Iterable[str]) -> None:
     """Wake each lane once."""
     for lane in sorted(set(lanes)):
@@ -37,10 +46,13 @@ def wake_all(lanes: Iterable[str]) -> None:
 
 def wake(lane: str) -> None:
     """Wake a lane, unless a wake-up for it is already on its way."""
-    if not _rest.over():
+    if not _broker_rest.over():
         return  # the broker failed within the last second: the sweep takes over
-    if _raise_flag(lane):
-        wake_regardless(lane)
+    raised = _raise_flag(lane)
+    if raised is not Raised.BY_ANOTHER:
+        published = wake_regardless(lane)
+        if not published and raised is Raised.BY_US:
+            lower_flag(lane)
 
 
 def wake_regardless(lane: str) -> bool:
@@ -48,8 +60,7 @@ def wake_regardless(lane: str) -> bool:
     try:
         _publish(lane)
     except Exception as error:  # noqa: BLE001 - a broker fails in as many ways as there are transports
-        lower_flag(lane)
-        _rest.begin()
+        _broker_rest.begin()
         log.warning("wake-up not published", lane=lane, error=repr(error))
         return False
     return True
@@ -73,7 +84,7 @@ def warm_up() -> None:
 
 
 class _Rest:
-    """The pause after a failed publish: a dead broker may cost a POST its time-out once a second, not each time."""
+    """The pause after a failure: a dead server may cost a POST its time-out once a second, not each time."""
 
     def __init__(self) -> None:
         self._until = 0.0
@@ -85,20 +96,25 @@ class _Rest:
         return time.monotonic() >= self._until
 
 
-_rest = _Rest()
+_broker_rest = _Rest()
+_cache_rest = _Rest()
 
 
 def _flag(lane: str) -> str:
     return f"wake:{lane}"
 
 
-def _raise_flag(lane: str) -> bool:
-    """Tell whether it is for us to publish; without a cache it always is."""
+def _raise_flag(lane: str) -> Raised:
+    """Raise the lane's flag, and tell who has; without a cache nobody has, and every wake-up is published."""
+    if not _cache_rest.over():
+        return Raised.BY_NOBODY
     try:
-        return shared_cache.add(_flag(lane), 1, timeout=settings.WAYBILL_WAKE_FLAG)
+        ours = shared_cache.add(_flag(lane), 1, timeout=settings.WAYBILL_WAKE_FLAG)
     except Exception as error:  # noqa: BLE001 - no cache: publish
+        _cache_rest.begin()
         log.debug("flag not raised", lane=lane, error=repr(error))
-        return True
+        return Raised.BY_NOBODY
+    return Raised.BY_US if ours else Raised.BY_ANOTHER
 
 
 def _publish(lane: str) -> None:

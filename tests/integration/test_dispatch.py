@@ -38,7 +38,7 @@ def _fresh_publisher() -> Iterator[None]:
 def forget() -> None:
     pools.reset()
     dispatch._producers.cache_clear()
-    dispatch._rest._until = 0.0
+    dispatch._broker_rest._until = dispatch._cache_rest._until = 0.0
     dispatch._queues._read_at = float("-inf")
 
 
@@ -174,7 +174,7 @@ def test_after_a_failure_publishing_is_skipped_for_a_while(settings: Settings) -
     assert engine.wake_ups() == []
     assert cache.get("wake:Echo") is None  # the next wake after the pause must not meet a flag
 
-    dispatch._rest._until = time.monotonic()  # the pause is over
+    dispatch._broker_rest._until = time.monotonic()  # the pause is over
     dispatch.wake("Echo")
 
     assert engine.wake_ups() == ["Echo"]
@@ -186,7 +186,7 @@ def test_the_pause_after_a_failure_is_the_settings(settings: Settings) -> None:
 
     dispatch.wake("Echo")
 
-    assert 0.5 < dispatch._rest._until - time.monotonic() <= 1.0
+    assert 0.5 < dispatch._broker_rest._until - time.monotonic() <= 1.0
 
 
 def test_the_first_publish_of_a_process_is_warmed_up() -> None:
