@@ -7,6 +7,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
 from orchestrator.api.problems import Problem
+from orchestrator.stages import Kind
 from tracking.states import bodies, errors, scalars, words
 
 _View = TypeVar("_View", bound=Callable[..., Any])
@@ -20,7 +21,8 @@ _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _GIVEN: dict[str, Schema] = {name: SCALAR | {"maxLength": most} for name, most in words.EVENT_FIELDS.items()}
 _DESCRIPTION: Schema = {"type": "string", "maxLength": words.LONGEST_DISPOSITION_DESC}
 _ENDED: dict[str, Schema] = {"disposition": SCALAR, "disposition_desc": _DESCRIPTION}
-EXTENSIONS: Schema = {
+_EXTENSION_NAME: Schema = {"minLength": 1, "maxLength": bodies.LONGEST_NAME, "pattern": r"^[^,\s]([^,]*[^,\s])?$"}
+_EXTENSIONS: Schema = {
     "additionalProperties": True,
     "description": "Keys that are not listed are extensions: values of any JSON, kept as they are.",
 }
@@ -60,22 +62,38 @@ def types(name: str) -> OpenApiParameter:
 TASK_FLAGS = [flag("active_tasks", "open tasks"), flag("completed_tasks", "tasks that are over")]
 
 
-def beginning(type_name: str, **properties: Schema) -> Schema:
+def body(kind: Kind, **properties: Schema) -> Schema:
+    """Describe what is told of a start or an end. Other keys are extensions, unless an answer has such a key itself."""
+    known = properties | {"timestamp": _MOMENT} | _GIVEN
+    taken = sorted(words.ANSWERED[kind] - words.IDS[kind] - set(known))
+    names = _EXTENSION_NAME | {"not": {"enum": taken}}
+    return {"type": "object", "properties": known, "propertyNames": names} | _EXTENSIONS
+
+
+def beginning(kind: Kind, **properties: Schema) -> Schema:
     """Describe the body of a start."""
-    known = {type_name: SCALAR, "est_duration": DURATION, **properties, "timestamp": _MOMENT} | _GIVEN
-    return {"type": "object", "required": [type_name], "properties": known} | EXTENSIONS
+    type_name = f"{kind.name.lower()}_type"
+    return body(kind, **{type_name: SCALAR, "est_duration": DURATION}, **properties) | {"required": [type_name]}
 
 
-def ending(**properties: Schema) -> Schema:
+def ending(kind: Kind, **properties: Schema) -> Schema:
     """Describe the body of an end."""
-    known = properties | _ENDED | {"timestamp": _MOMENT} | _GIVEN
-    return {"type": "object", "properties": known} | EXTENSIONS
+    return body(kind, **properties, **_ENDED)
+
+
+def end_body(kind: Kind) -> tuple[Schema, Any]:
+    """Describe the body of an end, with an example."""
+    return ending(kind), {
+        "disposition": 10,
+        "disposition_desc": "quote accepted",
+        "interaction_id": "157C9A208AFD523D01",
+    }
 
 
 def span(required: Mapping[str, Schema], **properties: Schema) -> Schema:
     """Describe a service, a state or a task as it is answered."""
     known = {**required, "est_duration": DURATION, "started": _EVENT, "completed": _EVENT} | _ENDED | properties
-    return {"type": "object", "required": [*required, "started"], "properties": known} | EXTENSIONS
+    return {"type": "object", "required": [*required, "started"], "properties": known} | _EXTENSIONS
 
 
 TASK = span({"task_id": NUMBER, "task_type": SCALAR})
@@ -120,9 +138,9 @@ def operation(
     parameters: list[OpenApiParameter],
     answers: Mapping[int, tuple[Schema | None, Any]],
     refusals: tuple[int, ...],
-    body: tuple[Schema, Any] | None = None,
+    sent: tuple[Schema, Any] | None = None,
 ) -> Callable[[_View], _View]:
-    """Document one operation. `answers` and `body`: schema and example; `refusals` beside those of every operation."""
+    """Document one operation. `answers` and `sent`: schema and example; `refusals` beside those of every operation."""
     examples = [
         OpenApiExample("Answer", value=value, response_only=True, status_codes=[str(status)])
         for status, (schema, value) in answers.items()
@@ -132,8 +150,8 @@ def operation(
         OpenApiExample(errors.NAME, value=errors.body(_TEXTS[status]), response_only=True, status_codes=[str(status)])
         for status in refusals
     ]
-    if body:
-        examples.append(OpenApiExample("Body", value=body[1], request_only=True))
+    if sent:
+        examples.append(OpenApiExample("Body", value=sent[1], request_only=True))
     responses: dict[Any, Any] = {
         status: OpenApiResponse(schema, description="" if schema else "Done; nothing to tell.")
         for status, (schema, _) in answers.items()
@@ -147,7 +165,7 @@ def operation(
         summary=summary,
         tags=["service states"],
         parameters=parameters,
-        request={"application/json": body[0]} if body else None,
+        request={"application/json": sent[0]} if sent else None,
         responses=responses,
         examples=examples,
     )
@@ -158,7 +176,3 @@ CHANGING = (400, 404, 409)
 CHANGING_WITH_KEY = (400, 404, 409, 422)
 NOTHING: dict[int, tuple[Schema | None, Any]] = {204: (None, None)}
 EXTENSION_BODY: tuple[Schema, Any] = ({"description": "Any JSON: the whole value."}, FEEDBACK)
-END_BODY: tuple[Schema, Any] = (
-    ending(),
-    {"disposition": 10, "disposition_desc": "quote accepted", "interaction_id": "157C9A208AFD523D01"},
-)

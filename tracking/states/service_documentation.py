@@ -3,9 +3,11 @@
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 
+from orchestrator.stages import Kind
 from tracking.states import documentation as shared
 
 _CUSTOMER = OpenApiParameter("customer_id", {"type": "string", "minLength": 1, "maxLength": 255}, OpenApiParameter.PATH)
+_OF_CUSTOMER = OpenApiParameter("customer_id", OpenApiTypes.STR, OpenApiParameter.PATH)
 _CONTACT_KEY = OpenApiParameter("contact_key", OpenApiTypes.STR, OpenApiParameter.PATH)
 _WITH = [
     shared.flag("active_states", "states that are active"),
@@ -27,17 +29,17 @@ _EXAMPLE = {
     "started": shared.EXAMPLE_EVENT,
 }
 _LIST = {"type": "array", "items": shared.SERVICE}
-_START = shared.beginning("service_type", customer_id=shared.SCALAR, contact_key=shared.SCALAR) | {
+_START = shared.beginning(Kind.SERVICE, customer_id=shared.SCALAR, contact_key=shared.SCALAR) | {
     "anyOf": [{"required": ["customer_id"]}, {"required": ["contact_key"]}]
 }
 _STARTED = {"type": "object", "required": ["service_id"], "properties": {"service_id": shared.UUID}}
-_UPDATE = shared.beginning("service_type") | {"required": []}
+_UPDATE = shared.beginning(Kind.SERVICE) | {"required": []}
 
 start = shared.operation(
     "service_start",
     "Begin a service",
     parameters=[shared.KEY],
-    body=(_START, {"customer_id": "51X", "service_type": 100, "est_duration": 3600, "interaction_id": "51"}),
+    sent=(_START, {"customer_id": "51X", "service_type": 100, "est_duration": 3600, "interaction_id": "51"}),
     answers={201: (_STARTED, {"service_id": shared.EXAMPLE_ID})},
     refusals=(400, 409, 422),
 )
@@ -59,7 +61,7 @@ end = shared.operation(
     "service_end",
     "End a service, with its open states and tasks",
     parameters=[shared.SERVICE_ID, shared.KEY],
-    body=shared.END_BODY,
+    sent=shared.end_body(Kind.SERVICE),
     answers=shared.NOTHING,
     refusals=shared.CHANGING_WITH_KEY,
 )
@@ -67,7 +69,7 @@ put_extension = shared.operation(
     "service_extension",
     "Put an extension of a service in place",
     parameters=[shared.SERVICE_ID, shared.NAME],
-    body=shared.EXTENSION_BODY,
+    sent=shared.EXTENSION_BODY,
     answers=shared.NOTHING,
     refusals=shared.CHANGING,
 )
@@ -75,14 +77,14 @@ give_customer = shared.operation(
     "service_customer",
     "Give a service its customer",
     parameters=[_CUSTOMER, shared.SERVICE_ID, shared.KEY],
-    body=(_UPDATE, {"interaction_id": "52"}),
+    sent=(_UPDATE, {"interaction_id": "52"}),
     answers=shared.NOTHING,
     refusals=shared.CHANGING_WITH_KEY,
 )
 of_customer = shared.operation(
     "services_of_customer",
     "A customer's services",
-    parameters=[_CUSTOMER, *_OF_MANY],
+    parameters=[_OF_CUSTOMER, *_OF_MANY],
     answers={200: (_LIST, [_EXAMPLE])},
     refusals=(400,),
 )

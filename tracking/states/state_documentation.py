@@ -1,5 +1,6 @@
 """What OpenAPI says of the states of a service."""
 
+from orchestrator.stages import Kind
 from tracking.states import documentation as shared
 
 _EXAMPLE = {
@@ -24,15 +25,13 @@ _EXAMPLE = {
     ],
 }
 _STARTED = {"type": "object", "required": ["state_id"], "properties": {"state_id": shared.NUMBER}}
-_TRANSITION = shared.ending(
+_TRANSITION = shared.body(
+    Kind.STATE,
     **{
-        "from": shared.ending(state_id=shared.NUMBER) | {"required": ["state_id"]},
-        "to": shared.beginning("state_type"),
-    }
+        "from": shared.ending(Kind.STATE, state_id=shared.NUMBER) | {"required": ["state_id"]},
+        "to": shared.beginning(Kind.STATE),
+    },
 ) | {"required": ["from", "to"]}
-_TRANSITION["properties"] = {
-    name: part for name, part in _TRANSITION["properties"].items() if not name.startswith("disposition")
-}
 
 query = shared.operation(
     "states",
@@ -52,8 +51,8 @@ start = shared.operation(
     "state_start",
     "Begin a state",
     parameters=[shared.SERVICE_ID, shared.KEY],
-    body=(
-        shared.beginning("state_type", previous_state_id=shared.NUMBER),
+    sent=(
+        shared.beginning(Kind.STATE, previous_state_id=shared.NUMBER),
         {"state_type": 100, "est_duration": 60, "interaction_id": "51", "Feedback": shared.FEEDBACK},
     ),
     answers={201: (_STARTED, {"state_id": 0})},
@@ -63,7 +62,7 @@ transition = shared.operation(
     "state_transition",
     "End a state and begin another: both or neither",
     parameters=[shared.SERVICE_ID, shared.KEY],
-    body=(
+    sent=(
         _TRANSITION,
         {"from": {"state_id": 0, "disposition": 1}, "to": {"state_type": 101, "est_duration": 60}, "media_type": 2},
     ),
@@ -74,7 +73,7 @@ end = shared.operation(
     "state_end",
     "End a state, with its open tasks",
     parameters=[shared.SERVICE_ID, shared.STATE_ID, shared.KEY],
-    body=shared.END_BODY,
+    sent=shared.end_body(Kind.STATE),
     answers=shared.NOTHING,
     refusals=shared.CHANGING_WITH_KEY,
 )
@@ -82,7 +81,7 @@ put_extension = shared.operation(
     "state_extension",
     "Put an extension of a state in place",
     parameters=[shared.SERVICE_ID, shared.STATE_ID, shared.NAME],
-    body=shared.EXTENSION_BODY,
+    sent=shared.EXTENSION_BODY,
     answers=shared.NOTHING,
     refusals=shared.CHANGING,
 )

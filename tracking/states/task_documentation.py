@@ -3,6 +3,7 @@
 from drf_spectacular.utils import OpenApiParameter
 
 from orchestrator.lifecycle import Status
+from orchestrator.stages import Kind
 from tracking.states import documentation as shared
 
 _EXAMPLE = {
@@ -34,8 +35,8 @@ start = shared.operation(
     "task_start",
     "Begin an external task: no worker claims it, its owner ends it",
     parameters=[shared.SERVICE_ID, shared.KEY],
-    body=(
-        shared.beginning("task_type", state_id=shared.NUMBER),
+    sent=(
+        shared.beginning(Kind.TASK, state_id=shared.NUMBER),
         {"task_type": 5, "state_id": 0, "est_duration": 300},
     ),
     answers={201: (_STARTED, {"task_id": 0})},
@@ -45,7 +46,7 @@ end = shared.operation(
     "task_end",
     "End an external task",
     parameters=[shared.SERVICE_ID, shared.TASK_ID, shared.KEY],
-    body=shared.END_BODY,
+    sent=shared.end_body(Kind.TASK),
     answers=shared.NOTHING,
     refusals=shared.CHANGING_WITH_KEY,
 )
@@ -53,7 +54,7 @@ put_extension = shared.operation(
     "task_extension",
     "Put an extension of a task in place",
     parameters=[shared.SERVICE_ID, shared.TASK_ID, shared.NAME],
-    body=shared.EXTENSION_BODY,
+    sent=shared.EXTENSION_BODY,
     answers=shared.NOTHING,
     refusals=shared.CHANGING,
 )
