@@ -67,7 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         call = Call("POST", self.path, headers, body, time.monotonic())
         number = cast("BackEnd", self.server).note(headers.get("idempotency-key", ""), call)
-        script = (json.loads(body) if body else {}).get("script") or [{}]
+        own = json.loads(body) if body else {}
+        script = (own.get("script") if isinstance(own, dict) else None) or [{}]
         self._play(script[min(number, len(script)) - 1])
 
     def do_GET(self) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 import httpx2
 import pytest
 
-from tests.acceptance.contract import backend, stack
+from tests.acceptance.contract import backend, phone, stack
 from tests.acceptance.contract.api import Api, fresh, message, request
+from tests.acceptance.contract.phone import Phone, Phones
 from tests.waiting import eventually
 
 
@@ -90,3 +91,15 @@ def make_type(stack: stack.Stack, demo: Api) -> Callable[..., str]:
 def scripted(make_type: Callable[..., str], back_end: backend.BackEnd) -> str:
     """A message type whose messages say themselves how the back end answers; three attempts."""
     return make_type("scripted", "--url", back_end.url(), "--attempts", "3", "--timeout", "10")
+
+
+@pytest.fixture
+def phones(stack: stack.Stack, demo: Api) -> Iterator[Phones]:
+    """Make phones: `phones()` with the demo client's credentials, `phones(other)`."""
+    with phone.phones(stack.url, demo) as make:
+        yield make
+
+
+@pytest.fixture
+def one_phone(phones: Phones) -> Phone:
+    return phones()

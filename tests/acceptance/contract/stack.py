@@ -97,7 +97,7 @@ def _state(directory: Path) -> Iterator[dict[str, Any]]:
 def _start(variables: Mapping[str, str]) -> Mapping[str, Any]:
     home = Path(tempfile.mkdtemp(prefix="waybill-contract-"))
     home.chmod(0o755)  # PostgreSQL runs as another user when we are root
-    port = _free_port()
+    port = free_port()
     log = home / "stack.out"
     with log.open("w") as output:
         supervisor = subprocess.Popen(
@@ -113,7 +113,7 @@ def _start(variables: Mapping[str, str]) -> Mapping[str, Any]:
 
     def ready() -> bool:
         assert supervisor.poll() is None, log.read_text(errors="replace")
-        return _status(f"http://127.0.0.1:{port}/readyz") == 200
+        return status(f"http://127.0.0.1:{port}/readyz") == 200
 
     try:
         eventually(ready, within=60, what="/readyz")
@@ -139,7 +139,8 @@ def _gone(pid: int) -> bool:
         return True
 
 
-def _status(url: str) -> int:
+def status(url: str) -> int:
+    """The status that GET answers; 0 while nobody does."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return int(answer.status)
@@ -150,7 +151,8 @@ def _status(url: str) -> int:
         return 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
