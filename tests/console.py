@@ -18,7 +18,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _VARYING = (
     (_UUID, "<id>"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)"), "<time>"),
-    (re.compile(r'(?<="ticket_id":)\d+'), "<ticket>"),
+    (re.compile(r'(?<="ticket_id":) ?\d+'), "<ticket>"),
     (re.compile(r'(?<="duration":)\d+'), "<duration>"),
     (re.compile(r"(?<=^secret: )\S+", re.MULTILINE), "<secret>"),
 )

@@ -118,10 +118,12 @@ def test_the_task_is_visible_in_the_other_windows(account: accounts.Account) -> 
 
     tracked = browser(None).get(f"/api/v1/requests/{request_id}", headers=basic(account.client_id)).json()["data"]
     status = browser(None).get(f"/api/v3/global/call/{request_id}", headers=basic(account.client_id)).json()
+    states = browser(None).get(f"/services/{request_id}/states", headers=basic(account.client_id)).json()
 
     assert (tracked["batchReference"], tracked["requestStatus"]) == (None, "Queued")
     assert [message["externalReference"] for message in tracked["payload"]] == [None, None]
     assert [item["status"] for item in status["content"]] == ["OPEN", "FAILURE"]
+    assert [(state["service_id"], state["state_id"], state["state_type"]) for state in states] == [(request_id, 0, 8)]
 
 
 # ---------------------------------------------------------------- the order of checks
