@@ -245,7 +245,8 @@ def test_a_stream_holds_nothing_between_two_pages(account: accounts.Account) -> 
 
     next(chunks)
 
-    assert engine.ask("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%%'") == 0
+    waiting = "FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%%'"
+    assert engine.ask(f"SELECT count(*) {waiting}") == 0
     assert not connection.in_atomic_block
 
 
