@@ -71,7 +71,10 @@ _PRIORITY = _Rule(
 _PAYLOAD: _Rule[list[Raw]] = _Rule(
     "payload", "must be a list of messages, at least one", Decoder(Annotated[list[Raw], Meta(min_length=1)]), [], True
 )
-_MESSAGE_TYPE = _Rule("messageType", _A_TEXT, Decoder(_Text), "", mandatory=True)
+# Of any length: one that does not exist is refused as such.
+_MESSAGE_TYPE = _Rule(
+    "messageType", "must be a text, not empty", Decoder(Annotated[str, Meta(min_length=1)]), "", mandatory=True
+)
 _EXTERNAL_REFERENCE = _Rule("externalReference", _A_TEXT, Decoder(_Text), "", mandatory=True)
 
 _OBJECT = Decoder(dict[str, Raw])

@@ -18,7 +18,7 @@ def _submission(*, typed_by_path: bool) -> dict[str, Any]:
     message = {
         "type": "object",
         "required": ["externalReference"] if typed_by_path else ["messageType", "externalReference"],
-        "properties": {"messageType": _TEXT, "externalReference": _TEXT},
+        "properties": {"messageType": {"type": "string", "minLength": 1}, "externalReference": _TEXT},
         "additionalProperties": True,
         "description": "All other fields are the message's own: its handler gets them as they are written.",
     }
