@@ -1,5 +1,6 @@
 """Calls of the service states window, as a client of the original would make them."""
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -39,7 +40,7 @@ class Services:
         return self.api.post(f"{self.root}{path}", body, **more)
 
     def put(self, path: str, value: Any) -> httpx2.Response:
-        return self.api.http.put(f"{self.root}{path}", json=value, auth=self.api.basic)
+        return self.api.raw(f"{self.root}{path}", json.dumps(value), method="PUT")
 
     def delete(self, path: str) -> httpx2.Response:
         return self.api.http.delete(f"{self.root}{path}", auth=self.api.basic)
