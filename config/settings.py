@@ -140,6 +140,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "0.1.0",
     "OAS_VERSION": "3.1.0",
     "PREPROCESSING_HOOKS": ["orchestrator.api.schema.tidy_paths"],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "orchestrator.api.links.add_links"],
 }
 
 # ---------------------------------------------------------------- credentials
