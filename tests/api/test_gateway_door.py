@@ -105,7 +105,7 @@ def test_the_path_answers_with_and_without_the_last_slash(account: accounts.Acco
 
 
 def test_all_of_the_body_is_understood(account: accounts.Account) -> None:
-    content = body(errorPolicy="proceedOnError", duplicatePolicy="reject", deadline=0.5, priority=9, more="ignored")
+    content = body(errorPolicy="proceedOnError", duplicatePolicy="reject", deadline=0.5, priority=9.0, more="ignored")
 
     answer = post(account, content)
 

@@ -158,7 +158,7 @@ def test_a_bad_field_of_a_start_is_named(mine: Services, body: dict[str, Any], n
         ("states/start", {"state_type": 1, "previous_state_id": "0"}, "previous_state_id"),
         ("states/start", {"state_type": 1, "previous_state_id": -1}, "previous_state_id"),
         ("tasks/start", {"state_id": 0}, "task_type"),
-        ("tasks/start", {"task_type": 1, "state_id": 1.0}, "state_id"),
+        ("tasks/start", {"task_type": 1, "state_id": 0.5}, "state_id"),
         ("states/0/end", {"disposition": []}, "disposition"),
         ("states/0/end", {"disposition_desc": "d" * 65}, "disposition_desc"),
         ("states/0/end", {"disposition_desc": 5}, "disposition_desc"),

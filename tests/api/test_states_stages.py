@@ -114,7 +114,7 @@ def test_a_state_may_name_the_one_before_it(mine: Services) -> None:
     service = mine.start()
     mine.start_state(service)
 
-    assert mine.start_state(service, previous_state_id=0) == 1
+    assert mine.start_state(service, previous_state_id=0.0) == 1
     unknown = mine.post(f"{service}/states/start", {"state_type": 1, "previous_state_id": 7})
 
     assert_refused(unknown, 404, "NotFound")

@@ -432,7 +432,9 @@ class TestOrderAndPages:
         assert [len(page) for page in pages] == [3, 3, 1, 0]
         assert [one for page in pages for one in ids(page)] == ids(search(account, day, sorts=sorts))
 
-    @pytest.mark.parametrize("paging", [{"number": 1, "size": 1000}, {"number": "01", "size": "2"}])
+    @pytest.mark.parametrize(
+        "paging", [{"number": 1, "size": 1000}, {"number": "01", "size": "2"}, {"number": 1.0, "size": 2.0}]
+    )
     def test_pages_as_numbers_or_digits(self, account: accounts.Account, paging: dict[str, Any]) -> None:
         make(account)
 

@@ -62,10 +62,10 @@ _DEADLINE: _Rule[float | None] = _Rule(
     Decoder(Annotated[float, Meta(gt=0, le=LONGEST_DEADLINE_SECONDS)]),
     None,
 )
-_PRIORITY = _Rule(
+_PRIORITY: _Rule[float] = _Rule(
     "priority",
     f"must be a whole number from 0 to {LARGEST_PRIORITY}",
-    Decoder(Annotated[int, Meta(ge=0, le=LARGEST_PRIORITY)]),
+    Decoder(Annotated[float, Meta(ge=0, le=LARGEST_PRIORITY, multiple_of=1)]),  # 3.0 is whole, too (JSON Schema)
     0,
 )
 _PAYLOAD: _Rule[list[Raw]] = _Rule(
@@ -110,7 +110,7 @@ def read(raw: bytes, *, message_type: str | None = None) -> Body:
         error_policy=_take(_ERROR_POLICY, fields, errors),
         duplicate_policy=_take(_DUPLICATE_POLICY, fields, errors),
         deadline_seconds=_take(_DEADLINE, fields, errors),
-        priority=_take(_PRIORITY, fields, errors),
+        priority=int(_take(_PRIORITY, fields, errors)),
         messages=_read_messages(_take(_PAYLOAD, fields, errors), errors, message_type),
     )
     errors.raise_any()

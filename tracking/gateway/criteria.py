@@ -218,6 +218,8 @@ def _read_page(paging: Any) -> Page | None:
 
 
 def _whole_number(value: Any) -> int | None:
-    """Return a number, given as one or as digits; None when it is neither, or larger than any page."""
+    """Return a number, given as one (10.0 is whole, too) or as digits; None when it is neither, or beyond all pages."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     return int(text) if isinstance(text, str) and _DIGITS.fullmatch(text) else None

@@ -3,6 +3,8 @@
 In: an object's fields. Out: one of them, taken out of it, or a `Problem` 400 that names it. Called by `bodies.py`.
 """
 
+from typing import Annotated
+
 import msgspec
 
 from orchestrator.api.problems import Problem
@@ -10,6 +12,7 @@ from orchestrator.api.problems import Problem
 LONGEST = 255
 
 _TEXT = msgspec.json.Decoder(str)
+_WHOLE = msgspec.json.Decoder(Annotated[float, msgspec.Meta(ge=0, multiple_of=1)])  # 3.0 is whole, too (JSON Schema)
 _NUMBER_BEGINS = tuple("-0123456789")
 
 
@@ -56,10 +59,10 @@ def take_id(fields: dict[str, msgspec.Raw], name: str) -> int | None:
     raw = fields.pop(name, None)
     if raw is None:
         return None
-    written = bytes(raw).decode()
-    if not written.isdigit() or len(written) > LONGEST:
-        raise Problem(400, f"{name} must be a whole number from 0", field=name)
-    return int(written)
+    try:
+        return int(_WHOLE.decode(raw))
+    except msgspec.ValidationError as error:
+        raise Problem(400, f"{name} must be a whole number from 0", field=name) from error
 
 
 def as_text(value: str) -> str:
