@@ -37,6 +37,7 @@ _FORM = {
         "client_id": {"type": "string", "description": "Only without Basic."},
         "client_secret": {"type": "string", "description": "Only without Basic."},
     },
+    "additionalProperties": {"type": "string", "description": "Ignored; no parameter may come twice."},
 }
 _TOKEN = {
     "type": "object",

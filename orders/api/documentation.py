@@ -32,6 +32,13 @@ _WISH = {
         },
         "spReference": {"type": "string", "maxLength": bodies.LONGEST_TEXT},
     },
+    "oneOf": [
+        {"properties": {"operation": {"const": Operation.ACTIVATE.value}}, "required": ["forcedTakeover"]},
+        {
+            "properties": {"operation": {"const": Operation.DEACTIVATE.value}},
+            "not": {"required": ["forcedTakeover"]},
+        },
+    ],
     "additionalProperties": True,
     "description": "Any other fields are handed on to the network as they are.",
 }

@@ -53,6 +53,12 @@ def test_extensions_come_only_when_they_are_named(mine: Services, service: str, 
     assert "Feedback" not in mine.read(f"{service}{place}")
 
 
+def test_only_a_space_is_a_space_around_a_name(mine: Services, service: str) -> None:
+    assert mine.put(f"{service}/extensions/%1Eodd%1E", 1).status_code == 204
+
+    assert mine.read(service, extensions=" \x1eodd\x1e ,x")["\x1eodd\x1e"] == 1
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_a_put_replaces_the_whole_value_whatever_its_case(mine: Services, service: str, place: str) -> None:
     mine.put(f"{service}{place}/extensions/Feedback", {"rating": 7, "notes": "warm"})

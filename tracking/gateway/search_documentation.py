@@ -7,18 +7,38 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from orchestrator.lifecycle import Status
 from tracking.gateway import criteria, words
 
-_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
-_NUMBER = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9]{1,15}$"}]}
+_TEXT = {"type": "string"}
+_DAY_OR_MOMENT = {"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}
+_PAGE = {
+    "anyOf": [
+        {"type": "integer", "minimum": 1, "maximum": 10**15 - 1},
+        {"type": "string", "maxLength": 15, "pattern": "^0*[1-9][0-9]*$"},
+    ]
+}
+_SIZE = {
+    "anyOf": [
+        {"type": "integer", "minimum": 1, "maximum": criteria.LARGEST_PAGE},
+        {"type": "string", "maxLength": 15, "pattern": "^0*([1-9][0-9]{0,2}|1000)$"},
+    ]
+}
+
+
+def _criterion(*by: str, value: dict[str, Any], most: int | None = None) -> dict[str, Any]:
+    values = {"type": "array", "items": value, "minItems": 1} | ({"maxItems": most} if most else {})
+    return {
+        "type": "object",
+        "required": ["by", "value"],
+        "properties": {"by": {"enum": by}, "value": {"anyOf": [value, values]}},
+    }
+
+
 _CRITERION = {
-    "type": "object",
-    "required": ["by", "value"],
-    "properties": {
-        "by": {
-            "enum": ["messageType", "messageStatus", "receivedDate", "recievedDate", "id", "externalReference"],
-            "description": "Criteria are met all at once; of the values of one criterion, any.",
-        },
-        "value": _TEXTS,
-    },
+    "oneOf": [
+        _criterion("messageType", "id", "externalReference", value=_TEXT),
+        _criterion("messageStatus", value={"enum": list(words.STATUSES)}),
+        _criterion("receivedDate", "recievedDate", value=_DAY_OR_MOMENT, most=2),
+    ],
+    "description": "Criteria are met all at once; of the values of one criterion, any.",
 }
 _SORT = {
     "type": "object",
@@ -39,11 +59,11 @@ _SEARCH = {
         "paging": {
             "type": "object",
             "required": ["number", "size"],
-            "properties": {"number": _NUMBER, "size": _NUMBER},
+            "properties": {"number": _PAGE, "size": _SIZE},
             "description": "Counted from 1, at most 1000 requests a page. Without it: everything, streamed.",
         },
         "sorts": {
-            "anyOf": [{"type": "array", "items": _SORT}, _SORT],
+            "anyOf": [{"type": "array", "items": _SORT, "maxItems": criteria.MOST_CRITERIA}, _SORT],
             "description": "Default: receivedDate, descending. Requests without the sort's value stand last.",
         },
     },

@@ -167,6 +167,6 @@ def _extensions(fields: Fields, *, kind: Kind) -> Extensions:
 def _check_name(name: str, *, kind: Kind) -> None:
     if name in words.ANSWERED[kind]:
         raise Problem(400, f"{name} can't be given here, and is no name of an extension", field=name)
-    if not 1 <= len(name) <= LONGEST_NAME or "," in name or "\x00" in name or name != name.strip():
+    if not 1 <= len(name) <= LONGEST_NAME or "," in name or "\x00" in name or name != name.strip(" "):
         text = f"An extension's name has 1 to {LONGEST_NAME} characters, no comma, and no space around it"
         raise Problem(400, text)

@@ -21,7 +21,7 @@ _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _GIVEN: dict[str, Schema] = {name: SCALAR | {"maxLength": most} for name, most in words.EVENT_FIELDS.items()}
 _DESCRIPTION: Schema = {"type": "string", "maxLength": words.LONGEST_DISPOSITION_DESC}
 _ENDED: dict[str, Schema] = {"disposition": SCALAR, "disposition_desc": _DESCRIPTION}
-_EXTENSION_NAME: Schema = {"minLength": 1, "maxLength": bodies.LONGEST_NAME, "pattern": r"^[^,\s]([^,]*[^,\s])?$"}
+_EXTENSION_NAME: Schema = {"minLength": 1, "maxLength": bodies.LONGEST_NAME, "pattern": r"^[^, ]([^,]*[^, ])?$"}
 _EXTENSIONS: Schema = {
     "additionalProperties": True,
     "description": "Keys that are not listed are extensions: values of any JSON, kept as they are.",
@@ -33,7 +33,7 @@ STATE_ID = OpenApiParameter("state_id", NUMBER, OpenApiParameter.PATH, descripti
 TASK_ID = OpenApiParameter("task_id", NUMBER, OpenApiParameter.PATH, description="Counted from 0 in the service.")
 NAME = OpenApiParameter(
     "name",
-    {"type": "string", "minLength": 1, "maxLength": bodies.LONGEST_NAME, "pattern": r"^[A-Za-z0-9_.-]+$"},
+    {"type": "string", "minLength": 1, "maxLength": bodies.LONGEST_NAME, "pattern": r"^[^,/ ]([^,/]*[^,/ ])?$"},
     OpenApiParameter.PATH,
     description="The extension's name; case makes no difference.",
 )

@@ -12,7 +12,7 @@ from tracking.states import timestamps
 
 Query = Mapping[str, str]
 
-_LARGEST_NUMBER = 2**31 - 1
+LARGEST_NUMBER = 2**31 - 1
 _FLAGS = {"true": True, "false": False}
 
 
@@ -87,7 +87,7 @@ def read_number(text: str) -> int | None:
     if not (text.isascii() and text.isdigit()) or len(text) > 10:
         return None
     number = int(text)
-    return number if number <= _LARGEST_NUMBER else None
+    return number if number <= LARGEST_NUMBER else None
 
 
 def _scope(query: Query, name: str) -> Scope:
@@ -107,4 +107,4 @@ def _types(query: Query, name: str) -> frozenset[str] | None:
 
 def _list(query: Query, name: str) -> frozenset[str]:
     """Split at commas; nothing between two of them is nothing asked for."""
-    return frozenset(part for text in query.get(name, "").split(",") if (part := text.strip()))
+    return frozenset(part for text in query.get(name, "").split(",") if (part := text.strip(" ")))

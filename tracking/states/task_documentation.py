@@ -5,6 +5,7 @@ from drf_spectacular.utils import OpenApiParameter
 from orchestrator.lifecycle import Status
 from orchestrator.stages import Kind
 from tracking.states import documentation as shared
+from tracking.states import parameters
 
 _EXAMPLE = {
     "task_id": 0,
@@ -15,7 +16,9 @@ _EXAMPLE = {
     "disposition_desc": "No such customer",
 }
 _STARTED = {"type": "object", "required": ["task_id"], "properties": {"task_id": shared.NUMBER}}
-_OF_STATE = OpenApiParameter("state_id", shared.NUMBER, description="Only the tasks of that state.")
+_OF_STATE = OpenApiParameter(
+    "state_id", shared.NUMBER | {"maximum": parameters.LARGEST_NUMBER}, description="Only the tasks of that state."
+)
 
 query = shared.operation(
     "tasks",
