@@ -28,7 +28,7 @@ _UNKNOWN_TYPE_PAUSE = 5.0
 
 
 class ResultTooLarge(Exception):
-    """The handler's result is larger than WAYBILL_MAX_ANSWER_BYTES."""
+    """The handler's result is larger than WAYBILL_MAX_BODY_BYTES."""
 
 
 def run_one(message: Claimed, message_type: MessageType) -> Outcome:
@@ -127,10 +127,11 @@ def ended(
 def encode(result: Any) -> str:
     """Turn a handler's result into JSON text that the ledger can keep.
 
-    Raises TypeError or ValueError for what is not JSON, ResultTooLarge for what is too much.
+    Raises TypeError or ValueError for what is not JSON, ResultTooLarge for what is longer than a body that comes in.
+    An HTTP back end's answer is bounded before, where it is read: it may grow here, as text that becomes JSON.
     """
     text = result.text if isinstance(result, JSONText) else _dump(result)
-    if len(text) > settings.WAYBILL_MAX_ANSWER_BYTES:
+    if len(text) > settings.WAYBILL_MAX_BODY_BYTES:
         raise ResultTooLarge(f"{len(text)} characters")
     return text
 

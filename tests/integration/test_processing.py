@@ -578,8 +578,34 @@ def test_results_are_made_storable(declare: Declare, result: Any, kept: str) -> 
     assert (message.status, message.result) == (Status.COMPLETE, kept)
 
 
-@pytest.mark.parametrize("result", [Unfit(), "x" * (1024 * 1024 + 1)], ids=["no JSON", "too large"])
-def test_a_result_that_cannot_be_kept_is_the_messages_own_failure(declare: Declare, result: Any) -> None:
+def test_what_came_in_may_go_out_however_large_it_is(settings: Settings) -> None:
+    longest = settings.WAYBILL_MAX_BODY_BYTES - 100
+    assert longest > settings.WAYBILL_MAX_ANSWER_BYTES
+
+    request = engine.hand_in(client_id=1, message_type="Echo", payloads=[{"text": "x" * longest}])
+    with engine.running_worker(housekeeping=False) as worker:
+        engine.work_off(worker, "Echo")
+
+    message = only_message(request)
+    assert (message.status, message.result) == (Status.COMPLETE, message.payload)
+
+
+def test_an_answer_within_the_bound_may_grow_when_it_becomes_json(httpserver: HTTPServer, settings: Settings) -> None:
+    httpserver.expect_request("/").respond_with_data('"' * settings.WAYBILL_MAX_ANSWER_BYTES)
+    backend_types.save("Quotes", {"url": httpserver.url_for("/"), "attempts": 1})
+    known = handlers.find("Quotes")
+    assert known is not None
+
+    message = only_message(carry_out(known))
+
+    assert (message.status, message.failure_kind) == (Status.COMPLETE, None)
+
+
+@pytest.mark.parametrize("result", [Unfit(), "x" * 1001], ids=["no JSON", "too large"])
+def test_a_result_that_cannot_be_kept_is_the_messages_own_failure(
+    declare: Declare, settings: Settings, result: Any
+) -> None:
+    settings.WAYBILL_MAX_BODY_BYTES = 1000
     known = declare(lambda work: result if work.fields()["n"] == 1 else "fine", policy=ONCE)
 
     request = carry_out(known, [{"n": n} for n in range(3)])
