@@ -23,6 +23,7 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded here: nothing may be imported between fork and exec
 _KILL_BY_DIRECTORY = 'for p in /proc/[0-9]*; do [ "$p/cwd" -ef "$1" ] && kill -9 "${p#/proc/}"; done 2>/dev/null; true'
 _KILL_WAIT = 5.0
+_NAMES_A_FULL_DISK = re.compile(rf"{os.strerror(errno.ENOSPC)}|Check free disk space")
 _NAMES_AN_ERROR = re.compile(r"^(\w+\.)*\w*(Error|Exception|Exit|Configured)\b.*:|FATAL:|PANIC:|\berror:")
 
 
@@ -149,7 +150,7 @@ def listen_once(port: int, *, host: str) -> None:
 def telling_line(output: str) -> str:
     """Return the line that tells best why a program failed: a full disk, else the last error, else the last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()][-100:]
-    full = [line for line in lines if os.strerror(errno.ENOSPC) in line]
+    full = [line for line in lines if _NAMES_A_FULL_DISK.search(line)]
     errors = [line for line in lines if _NAMES_AN_ERROR.search(line)]
     return (full or errors or lines or ["it said nothing"])[-1][:300]
 

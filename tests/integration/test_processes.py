@@ -88,6 +88,10 @@ def test_a_port_is_not_free_even_where_it_would_be_shared() -> None:
     [
         ("Traceback\n  File\nValueError: bad\n[ERROR] the child ended\n", "ValueError: bad"),
         ("LOG: x\nFATAL: No space left on device\nPANIC: all is lost\n", "FATAL: No space left on device"),
+        (
+            "FATAL: wrote only 4096 of 8192 bytes\nHINT: Check free disk space.\nPANIC: x\n",
+            "HINT: Check free disk space.",
+        ),
         ("initdb: error: no\ninitdb: removing contents\n", "initdb: error: no"),
         ("one\ntwo\n\n", "two"),
         ("", "it said nothing"),
