@@ -50,10 +50,6 @@ class TooSlow(Exception):
     """The work took longer than its timeout: retried like a failure, kind `timeout` if it was the last try."""
 
 
-class UnknownType(Exception):
-    """No message type of that name exists."""
-
-
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a handler is given: one message. `payload` is its own fields as JSON text; `fields()` parses them."""

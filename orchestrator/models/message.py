@@ -69,7 +69,7 @@ class Message(models.Model):
         indexes = [
             # Every window: a request's messages in order.
             models.Index(fields=["request", "number"], name="message_in_request"),
-            # queue.claim, recovery.wake_waiting_lanes: the index order is the fairness.
+            # queue.claim, recovery.find_waiting_lanes: the index order is the fairness.
             models.Index(
                 fields=["lane", "suspect", "turn"],
                 name="message_claimable",
@@ -81,7 +81,7 @@ class Message(models.Model):
                 name="message_retry",
                 condition=_WAITING & Q(available_at__isnull=False),
             ),
-            # queue.give_back: what a claim still holds.
+            # recovery.give_back_lost_claims, queue.find_held: what a claim still holds.
             models.Index(
                 fields=["claim"],
                 name="message_claimed",
