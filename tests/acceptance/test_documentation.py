@@ -10,7 +10,7 @@ from config.embedded import processes
 from tests import console
 from tests.acceptance import stacks
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.debian("curl", "curl")]
 
 PAGES = [stacks.ROOT / "README.md", *sorted((stacks.ROOT / "docs").glob("*.md"))]
 
