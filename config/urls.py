@@ -7,15 +7,16 @@ from django.views.generic import RedirectView
 
 from orchestrator.api import problems
 
+# Django tries one path after the other: short lists and hot windows come first, the longest last.
 urlpatterns = [
+    path("", include("tracking.native.urls")),
+    path("", include("tracking.status.urls")),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("", include("orchestrator.api.urls")),
     path("", include("tracking.gateway.urls")),
-    path("", include("tracking.status.urls")),
-    path("", include("tracking.states.urls")),
-    path("", include("tracking.native.urls")),
     path("", include("orders.api.urls")),
+    path("", include("tracking.states.urls")),
 ]
 
 
