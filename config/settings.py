@@ -34,7 +34,6 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
-STATIC_ROOT = env.path("STATIC_ROOT", WAYBILL_HOME / "static")
 DATA_UPLOAD_MAX_MEMORY_SIZE = None  # the doors bound their bodies themselves: WAYBILL_MAX_BODY_BYTES
 
 WAYBILL_APPS: list[str] = env.list("WAYBILL_APPS", [])

@@ -1,4 +1,4 @@
-"""What a stack needs before it opens: tables, static files, and on the first start something to try.
+"""What a stack needs before it opens: tables, and on the first start something to try.
 
 In: the stack's environment; with `--demo SANDBOX_URL` the demo client and the sandbox's message types are made,
 with `--moved OLD NEW` types that still point at the sandbox's old address follow it.
@@ -21,7 +21,6 @@ def main() -> None:
     arguments = parser.parse_args()
     django.setup()
     call_command("migrate", interactive=False, verbosity=0)
-    call_command("collectstatic", interactive=False, verbosity=0)
     if arguments.demo:
         _make_demo(arguments.demo)
     if arguments.moved:

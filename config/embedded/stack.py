@@ -99,7 +99,7 @@ class Stack:
         self._begin("postgres", lambda: postgres.start(place, port=port, log=log), foundation=True)
 
     def _furnish(self) -> None:
-        """Migrate, collect static files; with our own database also make what a visitor tries things with, once."""
+        """Migrate; with our own database also make what a visitor tries things with, once."""
         self.home.write_stack(self._stack_environment())
         arguments = ["-m", "config.embedded.furnish"]
         address, before = f"http://{_HOST}:{self.home.kept.sandbox_port}", self.home.kept.furnished_for
