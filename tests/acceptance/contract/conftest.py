@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 import httpx2
 import pytest
 
-from tests.acceptance.contract import backend, phone, stack
+from tests.acceptance.contract import backend, phone, provider, stack
 from tests.acceptance.contract.api import Api, fresh, message, request
 from tests.acceptance.contract.phone import Phone, Phones
+from tests.acceptance.contract.provider import Provider
 from tests.waiting import eventually
 
 
@@ -103,3 +104,36 @@ def phones(stack: stack.Stack, demo: Api) -> Iterator[Phones]:
 @pytest.fixture
 def one_phone(phones: Phones) -> Phone:
     return phones()
+
+
+@pytest.fixture(scope="session")
+def make_accesses(stack: stack.Stack) -> Callable[[int], list[str]]:
+    """Make accesses by command, each with the services of `provider.SERVICES`."""
+
+    def make(count: int) -> list[str]:
+        names = [provider.access_id() for _ in range(count)]
+        stack.commanded("access", *names, "--service", *provider.SERVICES)
+        return names
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def _accesses(make_accesses: Callable[[int], list[str]]) -> Iterator[str]:
+    return iter(make_accesses(100))
+
+
+@pytest.fixture
+def access(_accesses: Iterator[str]) -> str:
+    """An access of this test alone."""
+    return next(_accesses)
+
+
+@pytest.fixture(scope="session")
+def ours(demo: Api) -> Provider:
+    return Provider(demo)
+
+
+@pytest.fixture(scope="session")
+def theirs(other: Api) -> Provider:
+    return Provider(other)
