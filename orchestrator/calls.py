@@ -34,18 +34,18 @@ class Calls:
                 self.in_flight += len(jobs)
             self._process.loop.run(self._spawn, jobs)
 
-    def wait_for_room(self, *, below: int, until: float) -> bool:
-        """Wait until no more than `below` are in flight, until monotonic time `until`, or until the process stops.
+    def wait_for_room(self, *, at_most: int, until: float) -> bool:
+        """Wait until no more than `at_most` are in flight, until monotonic time `until`, or until the process stops.
 
         Tells whether there is room.
         """
         with self._condition:
-            while self.in_flight > below and not self._process.stopping.is_set():
+            while self.in_flight > at_most and not self._process.stopping.is_set():
                 remaining = until - time.monotonic()
                 if remaining <= 0:
                     return False
                 self._condition.wait(timeout=min(remaining, 0.5))
-            return self.in_flight <= below
+            return self.in_flight <= at_most
 
     def _spawn(self, jobs: Sequence[tuple[Claimed, MessageType]]) -> None:
         for message, message_type in jobs:

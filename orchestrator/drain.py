@@ -70,7 +70,7 @@ class LaneDrain:
         slice_end = time.monotonic() + settings.WAYBILL_SLICE
         floor, joined, most = 0, False, self._window() - 1
         while not self._process.stopping.is_set():
-            if self._calls.wait_for_room(below=most, until=slice_end):
+            if self._calls.wait_for_room(at_most=most, until=slice_end):
                 # The first claim, one after a short one, and one after a wake-up met us go without a floor: a turn is
                 # allocated before its message commits, so lower turns than ours may appear.
                 floor = 0 if self._woken else floor
@@ -131,7 +131,7 @@ class LaneDrain:
         """Run one suspect with nothing else claimed in this process, so that its loss would be its own."""
         with self._process.holdings.solitude():
             self._start(self._claim(limit=1, floor=0, alone=True))
-            self._calls.wait_for_room(below=1, until=float("inf"))
+            self._calls.wait_for_room(at_most=0, until=float("inf"))
             self._process.recorder.wait_until_empty()
 
     # ------------------------------------------------------------ running

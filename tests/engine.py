@@ -159,7 +159,7 @@ def running_worker(*, concurrency: int = 8, housekeeping: bool = True) -> Iterat
 def work_off(worker: WorkerProcess, lane: str) -> None:
     """Drain a lane until nothing of it is in flight and everything is recorded."""
     worker.drain(lane)
-    worker._lanes[lane]._calls.wait_for_room(below=0, until=float("inf"))
+    worker._lanes[lane]._calls.wait_for_room(at_most=0, until=float("inf"))
     assert worker.recorder.wait_until_empty(timeout=10)
 
 
