@@ -1,11 +1,13 @@
 """`make bench`: every part in one run on one PostgreSQL and one broker; a table of figures and ratios, and JSON.
 
-`ONLY=P1` runs one part; `SHORT=1` runs a small amount of work, to see that the benchmarks themselves work.
+`ONLY=P1,P4` runs those parts; `SHORT=1` runs a small amount of work and keeps no figures: it shows that the benchmarks
+themselves work.
 """
 
 import json
 import os
 import platform
+import signal
 import sys
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import parts, stack
+from benchmarks.figures import Figure
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -24,16 +27,18 @@ def main() -> int:
     wanted = {name: part for name, part in parts.PARTS.items() if not only or name in only.split(",")}
     if not wanted:
         sys.exit(f"ONLY={only}: there is no such part; there are {', '.join(parts.PARTS)}")
-    figures: list[parts.Figure] = []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
+    figures: list[Figure] = []
     with stack.running() as running:
         for part in wanted.values():
             figures += part(running, short=short)
     _print(figures)
-    _write(figures, short=short)
+    if not short:
+        _write(figures)
     return 0
 
 
-def _print(figures: list[parts.Figure]) -> None:
+def _print(figures: list[Figure]) -> None:
     table = Table("part", "work", "figure", "ratio", "target")
     for figure in figures:
         ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
@@ -41,10 +46,10 @@ def _print(figures: list[parts.Figure]) -> None:
     Console(width=120).print(table)
 
 
-def _write(figures: list[parts.Figure], *, short: bool) -> None:
+def _write(figures: list[Figure]) -> None:
     RESULTS.mkdir(exist_ok=True)
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
-    result = {"machine": machine, "short": short, "figures": [figure._asdict() for figure in figures]}
+    result = {"machine": machine, "figures": [figure._asdict() for figure in figures]}
     (RESULTS / time.strftime("%Y-%m-%dT%H%M%SZ.json", time.gmtime())).write_text(json.dumps(result, indent=1) + "\n")
 
 

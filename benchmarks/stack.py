@@ -1,5 +1,6 @@
 """A whole Waybill for a benchmark: its own home, started as `make up` starts it, with the usual durable PostgreSQL."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,13 +36,23 @@ class Running:
     def broker_url(self) -> str:
         return self.variables["BROKER_URL"]
 
+    @property
+    def sandbox_url(self) -> str:
+        port = json.loads((self.home / "kept.json").read_text())["sandbox_port"]
+        return f"http://127.0.0.1:{port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a further process needs to join the stack."""
+        return {**os.environ, **self.variables, "WAYBILL_HOME": str(self.home)}
+
 
 @contextmanager
 def running(**settings: str) -> Iterator[Running]:
     """Start a stack in an empty home, yield it when it is ready, stop it and remove the home."""
     home = Path(tempfile.mkdtemp(prefix="waybill-bench-"))
     home.chmod(0o755)
-    port = _free_port()
+    port = free_port()
     environment = {**os.environ, "WAYBILL_HOME": str(home), "PORT": str(port), **settings}
     for replaced in ("DATABASE_URL", "BROKER_URL", "CACHE_URL"):
         environment.pop(replaced, None)
@@ -74,7 +85,36 @@ def _read(path: Path) -> dict[str, str]:
     return {name: value.strip("'") for name, value in lines}
 
 
-def _free_port() -> int:
+@contextmanager
+def beside(*command: str, environment: Mapping[str, str]) -> Iterator[None]:
+    """Run `python -m` with the command beside the stack, as long as the block lasts."""
+    running = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        running.terminate()
+        running.wait(60)
+
+
+def wait_until_open(port: int) -> None:
+    """Wait until something listens there."""
+    deadline = time.monotonic() + _READY_WITHIN
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise SystemExit(f"nothing listens on port {port}")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,0 +1,48 @@
+"""P5: a back end that takes its time."""
+
+import json
+import time
+
+from benchmarks import plain_celery, stack, waybill
+from benchmarks.figures import Figure
+from benchmarks.stack import Running
+from config.embedded import parts as stack_parts
+
+_QUEUE = "bench-alone"
+
+
+def one_process(running: Running, *, short: bool) -> list[Figure]:
+    """P5: 200 messages whose back end takes 1 s each, with one worker process."""
+    messages, delay = (20, 0.1) if short else (200, 1.0)
+    seconds = _through_waybill(running, messages=messages, delay=delay)
+    body = json.dumps({"sandbox": {"delay": delay}})
+    peers = {}
+    for pool, jobs in {"prefork 1": messages // 20, "threads 100": messages}.items():
+        with plain_celery.worker(running, pool=pool):
+            peers[pool] = plain_celery.load(running, jobs, running.sandbox_url + "/Vehicle", body) * messages / jobs
+    work = f"{messages} calls of {delay:g} s"
+    return [
+        Figure("P5", f"Waybill, one worker process: {work}", seconds, "s", seconds / 3 if not short else None, "≤ 1"),
+        Figure("P5", "plain Celery, prefork 1 (a twentieth of the work, times 20)", peers["prefork 1"], "s"),
+        Figure("P5", "plain Celery, threads 100", peers["threads 100"], "s", seconds / peers["threads 100"]),
+    ]
+
+
+def _through_waybill(running: Running, *, messages: int, delay: float) -> float:
+    """Give a type a lane that only one worker process serves; return the seconds of the second of two tries."""
+    waybill.manage(running, "backend", "Slow", "--url", f"{running.sandbox_url}/Vehicle")
+    waybill.ask(
+        running,
+        "INSERT INTO orchestrator_lane (name, queue) VALUES ('Slow', %(queue)s)"
+        " ON CONFLICT (name) DO UPDATE SET queue = excluded.queue",
+        {"queue": _QUEUE},
+    )
+    body = waybill.submission(messages, message_type="Slow", sandbox={"delay": delay})
+    worker = (*stack_parts.WORKER, "-n", "alone@%h", "-Q", _QUEUE)
+    with stack.beside(*worker, environment=running.environment | {"WAYBILL_ROLE": "worker"}):
+        for _ in range(2):
+            began = time.monotonic()
+            waybill.call(running, "POST", "/api/v1/requests", body)
+            waybill.wait_until_finished(running)
+            seconds = time.monotonic() - began
+    return seconds
