@@ -21,6 +21,13 @@ def _stack(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator
 
 
 @pytest.fixture(scope="session")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.Stack]:
+    """A second stack, for tests that hurt its database or change its network; it has little patience."""
+    with stack.joined(tmp_path_factory.mktemp("own"), WAYBILL_ANSWER_SECONDS="3") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def http(stack: stack.Stack) -> Iterator[httpx2.Client]:
     limits = httpx2.Limits(max_connections=50)
     with httpx2.Client(base_url=stack.url, timeout=60, limits=limits, trust_env=False) as client:

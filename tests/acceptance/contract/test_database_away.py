@@ -4,54 +4,20 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.acceptance.contract import stack
 from tests.acceptance.contract.api import Api, assert_nak, assert_refused, request
+from tests.acceptance.contract.hurting import frozen, postmaster
 from tests.waiting import eventually
-
-
-@pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.Stack]:
-    """A stack of this file alone: its database is going to be hurt."""
-    with stack.joined(tmp_path_factory.mktemp("own"), WAYBILL_ANSWER_SECONDS="3") as running:
-        yield running
 
 
 @pytest.fixture
 def demo(own_stack: stack.Stack) -> Iterator[Api]:
     with httpx2.Client(base_url=own_stack.url, timeout=8, trust_env=False) as http:
         yield Api(http, "demo", "demo-secret")
-
-
-def postmaster(home: Path) -> int:
-    """The process of the stack's PostgreSQL server."""
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (place / "cmdline").read_text().split("\0")
-        except OSError:
-            continue
-        if words[0].endswith("/postgres") and any(word.startswith(str(home)) for word in words):
-            return int(place.name)
-    raise LookupError(home)
-
-
-@contextmanager
-def frozen(home: Path) -> Iterator[None]:
-    """PostgreSQL and all its backends stand still, as on a machine that swaps."""
-    parent = postmaster(home)
-    family = [parent, *map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())]
-    for pid in family:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in family:
-            os.kill(pid, signal.SIGCONT)
 
 
 def doors(api: Api, request_id: str) -> list[Callable[[], httpx2.Response]]:
