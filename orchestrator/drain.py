@@ -8,6 +8,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -28,6 +29,18 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 Job = tuple[Claimed, MessageType]
+
+
+@dataclass(slots=True)
+class Stretch:
+    """One drain on its way: how many calls may be in flight before it claims again, and where it claims from.
+
+    `joined`: it has called the idle workers to join.
+    """
+
+    at_most: int
+    floor: int = 0
+    joined: bool = False
 
 
 class LaneDrain:
@@ -67,36 +80,41 @@ class LaneDrain:
 
     def _work_off(self) -> None:
         """Claim, start, claim again when the window is half empty; end when the lane is empty or others wait."""
+        stretch = Stretch(at_most=self._window() - 1)
         slice_end = time.monotonic() + settings.WAYBILL_SLICE
-        floor, joined, most = 0, False, self._window() - 1
         while not self._process.stopping.is_set():
-            if self._calls.wait_for_room(at_most=most, until=slice_end):
-                # The first claim, one after a short one, and one after a wake-up met us go without a floor: a turn is
-                # allocated before its message commits, so lower turns than ours may appear.
-                floor = 0 if self._woken else floor
+            has_room = self._calls.wait_for_room(at_most=stretch.at_most, until=slice_end)
+            if has_room and not self._take_next(stretch):
+                return
+            if time.monotonic() < slice_end:
+                continue
+            if self._process.is_crowded():
+                # In this order: a wake-up that falls in between has lowered the flag, or is noted after this.
                 self._woken = False
-                limit = self._room()
-                batch = self._claim(limit=limit, floor=floor)
-                full = len(batch.messages) == limit
-                if full and not joined:
-                    dispatch.wake(self.lane)  # once a drain: idle workers join
-                    joined = True
-                self._start(batch)
-                if batch.suspects_wait:
-                    self._run_suspect()
-                elif not full and not self._woken:
-                    return
-                floor = batch.messages[-1].turn if full else 0
-                most = self._window() // 2
-                self._process.recorder.wait_for_room()
-            if time.monotonic() >= slice_end:
-                if self._process.is_crowded():
-                    # In this order: a wake-up that falls in between has lowered the flag, or is noted after this.
-                    self._woken = False
-                    dispatch.wake(self.lane)
-                    return
-                slice_end = time.monotonic() + settings.WAYBILL_SLICE
-                most = self._window() - 1  # slow calls in half the window don't keep the other half empty
+                dispatch.wake(self.lane)
+                return
+            slice_end = time.monotonic() + settings.WAYBILL_SLICE
+            stretch.at_most = self._window() - 1  # slow calls in half the window don't keep the other half empty
+
+    def _take_next(self, stretch: Stretch) -> bool:
+        """Claim once and start what came; tell whether the lane may hold more."""
+        # The first claim, one after a short one, and one after a wake-up met us go without a floor: a turn is
+        # allocated before its message commits, so lower turns than ours may appear.
+        floor = 0 if self._woken else stretch.floor
+        self._woken = False
+        limit = self._room()
+        batch = self._claim(limit=limit, floor=floor)
+        full = len(batch.messages) == limit
+        if full and not stretch.joined:
+            dispatch.wake(self.lane)  # once a drain: idle workers join
+            stretch.joined = True
+        self._start(batch)
+        if batch.suspects_wait:
+            self._run_suspect()
+        stretch.floor = batch.messages[-1].turn if full else 0
+        stretch.at_most = self._window() // 2
+        self._process.recorder.wait_for_room()
+        return full or batch.suspects_wait or self._woken
 
     # ------------------------------------------------------------ claiming
 
