@@ -62,14 +62,13 @@ def test_an_order_is_no_event(ours: Provider, access: str) -> None:
     assert_cause(ours.api.get(f"{ROOT}/orderevents/", params={"since": key}), 400)
 
 
-def test_who_lost_a_service_has_no_event_of_it(make_client: Callable[..., Api], ours: Provider, access: str) -> None:
-    mine = Provider(make_client())
-    mine.done(activate(access))
-    before = mine.feed()
+def test_who_lost_a_service_has_no_event_of_it(new: Provider, ours: Provider, access: str) -> None:
+    new.done(activate(access))
+    before = new.feed()
 
     ours.done(activate(access, forcedTakeover=True))
 
-    assert mine.feed() == before
+    assert new.feed() == before
     assert ours.feed()[-1]["event"] not in [event["event"] for event in before]
 
 
@@ -82,9 +81,9 @@ def test_an_order_that_is_over_has_its_event_at_once(new: Provider, access: str)
 
 
 def test_later_answers_begin_with_the_whole_of_earlier_ones(
-    make_client: Callable[..., Api], make_accesses: Callable[[int], list[str]]
+    new: Provider, make_accesses: Callable[[int], list[str]]
 ) -> None:
-    mine = Provider(make_client())
+    before = new.feed()
     bodies = [activate(name, service) for name in make_accesses(40) for service in ("BB-100-10", "TV-1")]
     dice = random.Random(7)
     for body in bodies:
@@ -93,25 +92,25 @@ def test_later_answers_begin_with_the_whole_of_earlier_ones(
     answers: list[list[list[dict[str, Any]]]] = [[], [], []]
     over = threading.Event()
 
-    def read(mine_alone: list[list[dict[str, Any]]]) -> None:
+    def read(heard: list[list[dict[str, Any]]]) -> None:
         while not over.is_set():
-            mine_alone.append(mine.feed())
+            heard.append(new.feed())
 
     def follow() -> list[dict[str, Any]]:
-        seen: list[dict[str, Any]] = []
-        while len(seen) < len(bodies):
-            seen += mine.feed(seen[-1]["event"] if seen else None)
+        seen = list(before)
+        while len(seen) < len(before) + len(bodies):
+            seen += new.feed(seen[-1]["event"] if seen else None)
         return seen
 
     with ThreadPoolExecutor(12) as pool:
         readers = [pool.submit(read, answer) for answer in answers]
         follower = pool.submit(follow)
-        paths = list(pool.map(mine.placed, bodies))
-        ends = {path: mine.ended(path) for path in paths}
+        paths = list(pool.map(new.placed, bodies))
+        ends = {path: new.ended(path) for path in paths}
         over.set()
         for reader in readers:
             reader.result(30)
-        whole = mine.feed()
+        whole = new.feed()
         followed = follower.result(30)
 
     for reader_answers in answers:
@@ -119,5 +118,5 @@ def test_later_answers_begin_with_the_whole_of_earlier_ones(
             assert later[: len(earlier)] == earlier
         assert whole[: len(reader_answers[-1])] == reader_answers[-1]
     assert followed == whole
-    assert {event["order"]["path"]: event["order"] for event in whole} == ends
-    assert len(whole) == len(bodies) == len({event["event"] for event in whole})
+    assert {event["order"]["path"]: event["order"] for event in whole[len(before) :]} == ends
+    assert len(whole) == len(before) + len(bodies) == len({event["event"] for event in whole})
