@@ -1,7 +1,7 @@
 """Wake a lane: tell the worker processes that it has claimable messages.
 
 In: names of lanes. Out: at most one Celery message each, on the lane's queue. Called, after commit, by whoever made a
-message claimable: intake, the release of a retry, give-back, replay, resume.
+message claimable: intake, the release of a retry, give-back, a worker that stops.
 
 A wake-up carries nothing but the lane's name, so losing one costs delay (a sweep makes it good) and doubling one costs
 a claim that finds nothing. Waking never raises, and never costs its caller more than 250 ms.

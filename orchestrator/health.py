@@ -6,6 +6,7 @@ Called by `/livez` and `/readyz`.
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,6 +18,7 @@ from kombu import Connection
 
 from orchestrator import ledger_pool
 
+_PATIENCE_SECONDS = 2.0
 _BROKER_TIMEOUT_SECONDS = 0.5
 _BROKER_KNOWN_FOR_SECONDS = 1.0
 
@@ -36,14 +38,28 @@ class Readiness:
 
 
 def check() -> Readiness:
-    """Ask the database and the broker."""
+    """Ask the database and the broker. A database that stands still counts as away: who asks has little patience."""
     broker = _broker(settings.BROKER_URL).answers()
     try:
-        migrations = _expected_migrations() <= set(MigrationRecorder(connection).applied_migrations())
-    except Error as failure:
-        ledger_pool.renew_after(failure)
+        migrations = _asking.submit(_has_every_migration).result(timeout=_PATIENCE_SECONDS)
+    except (Error, TimeoutError):
         return Readiness(database=False, migrations=False, broker=broker)
     return Readiness(database=True, migrations=migrations, broker=broker)
+
+
+_asking = ThreadPoolExecutor(1, thread_name_prefix="readiness")
+"""The thread that may be left waiting for a database that stands still; those who ask meanwhile wait behind it."""
+
+
+def _has_every_migration() -> bool:
+    """Ask the ledger. Raises the database's error when it is away."""
+    try:
+        return _expected_migrations() <= set(MigrationRecorder(connection).applied_migrations())
+    except Error as failure:
+        ledger_pool.renew_after(failure)
+        raise
+    finally:
+        connection.close()
 
 
 @cache

@@ -129,6 +129,13 @@ class Holdings:
                     del self._requests[request_id]
             self._condition.notify_all()
 
+    def give_up(self, claim_ids: Iterable[int]) -> None:
+        """Renew these claims no more: their leases run out, and recovery gives back what they still hold."""
+        with self._condition:
+            for claim_id in claim_ids:
+                self._since.pop(claim_id, None)
+                self._ending.discard(claim_id)
+
     # ------------------------------------------------------------ looking
 
     def lease(self, claim_id: int) -> Lease:

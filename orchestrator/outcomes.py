@@ -76,13 +76,30 @@ def flush(outcomes: Sequence[Outcome], *, finished_claims: Iterable[int] = ()) -
         if database_errors.is_passing(error):
             raise
         if len(outcomes) > 1:
-            middle = len(outcomes) // 2
-            flush(outcomes[:middle])
-            flush(outcomes[middle:], finished_claims=claims)
+            _flush_halves(outcomes, finished_claims=claims)
             return
         log.exception("outcome can't be recorded", message_id=str(outcomes[0].message_id))
         culprit = replace(outcomes[0], ending=Ending.FAILED, result=None, error=None, delay=None)
         _record([culprit], finished_claims=claims, effects=False)
+
+
+def _flush_halves(outcomes: Sequence[Outcome], *, finished_claims: list[int]) -> None:
+    """Record each half by itself: what the ledger refuses in one is no reason to keep the other back.
+
+    The claims end with the last of both: one whose message is refused still holds it.
+    """
+    middle = len(outcomes) // 2
+    refused: Exception | None = None
+    for half in (outcomes[:middle], outcomes[middle:]):
+        try:
+            flush(half)
+        except Exception as error:
+            if database_errors.is_passing(error):
+                raise
+            refused = error
+    if refused is not None:
+        raise refused
+    _record([], finished_claims=finished_claims)
 
 
 @database_errors.repeat_deadlocked

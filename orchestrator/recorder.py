@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 _PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Seconds between tries while the ledger is away; the last is repeated."""
+_MOST_REFUSALS = 5
 
 
 class Recorder:
@@ -103,8 +104,12 @@ class Recorder:
         return self._hurried or self._closing or len(self._waiting) >= settings.WAYBILL_FLUSH_SIZE
 
     def _flush_until_recorded(self, batch: list[Outcome]) -> None:
-        """Flush, and flush again while the ledger is away: an outcome is not forgotten while its claim is ours."""
-        tries = 0
+        """Flush, and flush again while the ledger is away: an outcome is not forgotten while its claim is ours.
+
+        What the ledger refuses again and again, even as a failure, must not hold up all other outcomes of the process:
+        its claims are given up, and recovery deals with what they still hold.
+        """
+        tries = refusals = 0
         while True:
             try:
                 close_old_connections()
@@ -113,6 +118,11 @@ class Recorder:
                 passing = database_errors.is_passing(error)
                 log.warning("flush failed, trying again", outcomes=len(batch), passing=passing, error=repr(error))
                 connection.close()
+                refusals += not passing
+                if refusals == _MOST_REFUSALS:
+                    log.critical("outcomes refused by the ledger: their claims are given up", outcomes=len(batch))
+                    self._holdings.give_up({outcome.claim_id for outcome in batch})
+                    return
                 time.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
                 tries += 1
             else:

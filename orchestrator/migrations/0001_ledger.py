@@ -350,4 +350,12 @@ class Migration(migrations.Migration):
             model_name='service',
             constraint=models.CheckConstraint(condition=models.Q(('customer_id__isnull', False), ('contact_key__isnull', False), _connector='OR'), name='service_has_an_owner'),
         ),
+        migrations.AddConstraint(
+            model_name='message',
+            constraint=models.CheckConstraint(condition=models.Q(('available_at__isnull', True), ('status', orchestrator.lifecycle.Status['QUEUED']), _connector='OR'), name='message_available_only_when_queued'),
+        ),
+        migrations.AddConstraint(
+            model_name='message',
+            constraint=models.CheckConstraint(condition=models.Q(('attempts__gte', 0), ('losses__gte', 0), ('losses_alone__gte', 0), ('turn__gte', 0)), name='message_numbers_not_negative'),
+        ),
     ]

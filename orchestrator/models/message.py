@@ -65,6 +65,14 @@ class Message(models.Model):
                 condition=Q(status__in=sorted(Status)),
                 name="message_status_known",
             ),
+            models.CheckConstraint(
+                condition=Q(available_at__isnull=True) | _WAITING,
+                name="message_available_only_when_queued",
+            ),
+            models.CheckConstraint(
+                condition=Q(attempts__gte=0, losses__gte=0, losses_alone__gte=0, turn__gte=0),
+                name="message_numbers_not_negative",
+            ),
         ]
         indexes = [
             # Every window: a request's messages in order.

@@ -29,8 +29,8 @@ def complete() -> int:
 
 
 @contextmanager
-def recording(claimed: list[Claimed]) -> Iterator[Recorder]:
-    holdings = Holdings()
+def recording(claimed: list[Claimed], holdings: Holdings | None = None) -> Iterator[Recorder]:
+    holdings = holdings or Holdings()
     holdings.add(claimed, since=time.monotonic())
     recorder = Recorder(holdings)
     recorder.start()
@@ -159,6 +159,35 @@ def test_a_flush_that_the_ledger_refuses_for_a_while_is_tried_again() -> None:
 
     assert complete() == 2
     assert Request.objects.get().complete == 2
+
+
+@contextmanager
+def refusing(message: Claimed) -> Iterator[None]:
+    """The ledger takes nothing about this message, not even that it failed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TRIGGER refused BEFORE UPDATE ON orchestrator_message FOR EACH ROW"
+            f" WHEN (OLD.id = '{message.id}') EXECUTE FUNCTION waybill_refuse('not this one')"
+        )
+        try:
+            yield
+        finally:
+            cursor.execute("DROP TRIGGER refused ON orchestrator_message")
+
+
+def test_what_the_ledger_never_takes_does_not_hold_up_the_others() -> None:
+    claimed, others = claim(2), claim(1)
+    holdings = Holdings()
+    holdings.add(others, since=time.monotonic())
+
+    with refusing(claimed[1]), recording(claimed, holdings) as recorder:
+        recorder.put([engine.ended(message) for message in claimed], hurry=True)
+        recorder.put([engine.ended(message) for message in others], hurry=True)
+        assert recorder.wait_until_empty(timeout=10)
+
+    assert complete() == 2
+    assert holdings.claims() == frozenset()  # nobody renews it: recovery gives the message back
+    assert Claim.objects.filter(pk=claimed[1].claim_id).exists()
 
 
 def test_a_drain_that_claims_faster_than_the_ledger_records_is_held_back(settings: Settings) -> None:
