@@ -7,9 +7,13 @@ any other exception is ours, and retried. Called by processing on the worker's e
 import asyncio
 import http.cookiejar
 import re
+import ssl
 import urllib.parse
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
 import httpx2
 from django.conf import settings
@@ -29,7 +33,19 @@ _RETRIED = frozenset({408, 425, 429})
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _EDGE_SPACES = re.compile(r"^ +| +$")
 
-_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient] = weakref.WeakKeyDictionary()
+_CALLS_A_CLIENT = 20
+"""Each call costs its client a look at every connection it keeps: 20 cost little, 500 would cost 5 ms a call."""
+
+
+@dataclass(slots=True)
+class _Lent:
+    """An HTTP client with connections of its own, and how many calls use it now."""
+
+    client: httpx2.AsyncClient
+    calls: int = 0
+
+
+_lent: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Lent]] = weakref.WeakKeyDictionary()
 
 
 class AnswerRefused(Exception):
@@ -49,36 +65,58 @@ class Target:
 
     async def __call__(self, work: handlers.Work) -> handlers.JSONText:
         """Carry one message out."""
-        return await call(work, target=self, client=open_client())
+        with lend_client() as client:
+            return await call(work, target=self, client=client)
 
 
 def open_client() -> httpx2.AsyncClient:
-    """Return the running event loop's HTTP client, made at the first call.
+    """Return the running event loop's first HTTP client, made now if it has none."""
+    clients = _lent.setdefault(asyncio.get_running_loop(), [])
+    return clients[0].client if clients else _add_client(clients).client
 
-    The window bounds the calls in flight, so the pool doesn't. Neither proxies nor cookies: a call depends on its
+
+@contextmanager
+def lend_client() -> Iterator[httpx2.AsyncClient]:
+    """Lend one call the first of the running event loop's clients that has few calls, so that few calls share one."""
+    clients = _lent.setdefault(asyncio.get_running_loop(), [])
+    lent = next((lent for lent in clients if lent.calls < _CALLS_A_CLIENT), None) or _add_client(clients)
+    lent.calls += 1
+    try:
+        yield lent.client
+    finally:
+        lent.calls -= 1
+
+
+def _add_client(clients: list[_Lent]) -> _Lent:
+    """Make one more client.
+
+    The window bounds the calls in flight, so the pools don't. Neither proxies nor cookies: a call depends on its
     back end's row alone. `SSL_CERT_FILE` names a company's own authority.
     """
-    loop = asyncio.get_running_loop()
-    client = _clients.get(loop)
-    if client is None:
-        client = _clients[loop] = httpx2.AsyncClient(
-            verify=httpx2.create_ssl_context(),
-            trust_env=False,
-            http2=False,
-            follow_redirects=False,
-            timeout=None,
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=500, keepalive_expiry=5.0),
-            cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-            headers={"User-Agent": "waybill", "Accept": "application/json", "Accept-Encoding": "identity"},
-        )
-    return client
+    client = httpx2.AsyncClient(
+        verify=_certificates(),
+        trust_env=False,
+        http2=False,
+        follow_redirects=False,
+        timeout=None,
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=_CALLS_A_CLIENT, keepalive_expiry=5.0),
+        cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
+        headers={"User-Agent": "waybill", "Accept": "application/json", "Accept-Encoding": "identity"},
+    )
+    clients.append(_Lent(client))
+    return clients[-1]
 
 
-async def close_client() -> None:
-    """Close the running event loop's HTTP client, if it was ever opened, and its connections."""
-    client = _clients.pop(asyncio.get_running_loop(), None)
-    if client is not None:
-        await client.aclose()
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read the authorities once: it takes longer than a call."""
+    return httpx2.create_ssl_context()
+
+
+async def close_clients() -> None:
+    """Close the running event loop's HTTP clients, if any were ever opened, and their connections."""
+    for lent in _lent.pop(asyncio.get_running_loop(), []):
+        await lent.client.aclose()
 
 
 async def call(work: handlers.Work, *, target: Target, client: httpx2.AsyncClient) -> handlers.JSONText:

@@ -41,7 +41,7 @@ class CallLoop:
 
     def close(self) -> None:
         """Close the HTTP client and end the loop."""
-        self._submit(backends.close_client()).result()
+        self._submit(backends.close_clients()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 

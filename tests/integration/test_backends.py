@@ -47,7 +47,7 @@ def carry_out(url: str, *works: handlers.Work, timeout: float = 10.0, headers: A
         try:
             return await asyncio.gather(*map(target, works or [make_work()]), return_exceptions=True)
         finally:
-            await backends.close_client()
+            await backends.close_clients()
 
     return asyncio.run(run())
 
@@ -72,7 +72,7 @@ async def serving(serve: Serve) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     finally:
-        await backends.close_client()
+        await backends.close_clients()
         server.close()
         for task in talks:
             task.cancel()
@@ -194,7 +194,7 @@ class TestTheCall:
             target = backends.Target(url=httpserver.url_for("/"), timeout=10)
             await target(make_work())
             await target(make_work())
-            await backends.close_client()
+            await backends.close_clients()
 
         asyncio.run(call_twice())
 
@@ -216,6 +216,24 @@ class TestTheCall:
         asyncio.run(run())
 
         assert opened == 1
+
+    def test_reuses_connections_after_more_calls_than_one_client_serves(self) -> None:
+        opened = 0
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal opened
+            opened += 1
+            await saying(OK + b"Content-Length: 1\r\n\r\n1", once=False)(reader, writer)
+
+        async def run() -> None:
+            async with serving(serve) as url:
+                target = backends.Target(url=url, timeout=10)
+                for _ in range(3):
+                    await asyncio.gather(*(target(make_work()) for _ in range(50)))
+
+        asyncio.run(run())
+
+        assert opened <= 50
 
     def test_two_hundred_calls_of_a_second_take_little_more_than_one(self) -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
