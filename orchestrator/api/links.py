@@ -26,9 +26,10 @@ def add_links(result: Document, **_: Any) -> Document:
     for path, method, operation in _operations(result):
         if method != "post":
             continue
-        for answer in (answer for status, answer in operation["responses"].items() if status.startswith("2")):
-            if links := dict(_links(path, answer, targets)):
-                answer["links"] = links
+        # Where there is a 201, a 200 has created nothing.
+        answer = operation["responses"][max(status for status in operation["responses"] if status < "300")]
+        if links := dict(_links(path, answer, targets)):
+            answer["links"] = links
     return result
 
 
