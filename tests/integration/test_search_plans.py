@@ -99,7 +99,8 @@ SEARCHES: dict[str, tuple[list[tuple[str, Any]], str]] = {
     "by message reference": ([("externalReference", "ref {request} 0")], "message_external_reference"),
     "by id": ([("id", "{request}")], "orchestrator_request_pkey"),
     "in processing": ([("messageStatus", "Processing")], "message_processing"),
-    "queued": ([("messageStatus", "Queued")], "request_open"),
+    # Today's: the planner's choice between the two hangs on how many it takes to be open.
+    "queued": ([("messageStatus", "Queued")], "request_open or request_received"),
     "today": ([], "request_received"),
 }
 
@@ -111,7 +112,7 @@ def test_a_search_starts_from_its_index_and_scans_nothing(client_id: int, name: 
     plan = plan_of_search(client_id, asked)
 
     assert scanned(plan) == []
-    assert index in indexes(plan)
+    assert indexes(plan) & set(index.split(" or "))
 
 
 @pytest.mark.parametrize("name", SEARCHES)
