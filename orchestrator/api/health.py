@@ -4,7 +4,7 @@ In: nothing. Out: 200 or 503, with what was found.
 """
 
 from django.http import HttpRequest, HttpResponse
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 
 from orchestrator import health
 from orchestrator.api import problems, rendering
@@ -24,6 +24,9 @@ _READY = {
     "properties": {name: {"type": "string", "enum": words} for name, words in _WORDS.items()},
 }
 
+_EXAMPLE_READY = {"status": "ready", "database": "ok", "migrations": "ok", "broker": "ok"}
+_EXAMPLE_UNREADY = {"status": "unready", "database": "unreachable", "migrations": "unknown", "broker": "ok"}
+
 
 class LivezView(WindowView):
     """GET /livez."""
@@ -32,7 +35,11 @@ class LivezView(WindowView):
         operation_id="livez",
         tags=["health"],
         summary="Is the process alive?",
-        responses={200: OpenApiResponse(_ALIVE, description="It is")},
+        responses={
+            200: OpenApiResponse(
+                _ALIVE, description="It is", examples=[OpenApiExample("Alive", value={"status": "alive"})]
+            )
+        },
     )
     def get(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - Django's signature
         """Answer: this process serves requests."""
@@ -48,8 +55,14 @@ class ReadyzView(WindowView):
         summary="Can work be handed in?",
         description="A broker that is away is reported, but work is still accepted: it is carried out when it is back.",
         responses={
-            200: OpenApiResponse(_READY, description="It can"),
-            503: OpenApiResponse(_READY, description="It cannot: the database is away, or a migration is missing"),
+            200: OpenApiResponse(
+                _READY, description="It can", examples=[OpenApiExample("Ready", value=_EXAMPLE_READY)]
+            ),
+            503: OpenApiResponse(
+                _READY,
+                description="It cannot: the database is away, or a migration is missing",
+                examples=[OpenApiExample("The database is away", value=_EXAMPLE_UNREADY)],
+            ),
         },
     )
     def get(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002

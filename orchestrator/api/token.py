@@ -85,6 +85,14 @@ _documented = extend_schema(
             "The body is no form", invalid_request="The content type must be application/x-www-form-urlencoded"
         ),
     },
+    examples=[
+        OpenApiExample(
+            "Two scopes",
+            value={"grant_type": "client_credentials", "scope": "requests:write tracking:read"},
+            request_only=True,
+            media_type="application/x-www-form-urlencoded",
+        )
+    ],
 )
 
 

@@ -34,8 +34,16 @@ _JOURNEY_GIVEN = OpenApiParameter(
     "journeyId", OpenApiTypes.STR, OpenApiParameter.QUERY, description="Given back; without one a new one is made."
 )
 _TICKET = {"type": "string", "description": "The ticket of a task: encrypted, and good for 14,400 s after its startup."}
-_COOKIE_IF_ANY = OpenApiParameter(cookie.NAME, _TICKET, OpenApiParameter.COOKIE)
-_COOKIE = OpenApiParameter(cookie.NAME, _TICKET, OpenApiParameter.COOKIE, required=True)
+_COOKIE_IF_ANY = OpenApiParameter(
+    cookie.NAME, _TICKET, OpenApiParameter.COOKIE, description="The last task's ticket: while it runs, none is started."
+)
+_COOKIE = OpenApiParameter(
+    cookie.NAME,
+    _TICKET,
+    OpenApiParameter.COOKIE,
+    required=True,
+    description="The ticket of the task that is asked for.",
+)
 _KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "pattern": "^[!-~]{1,255}$"},

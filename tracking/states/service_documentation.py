@@ -5,10 +5,26 @@ from drf_spectacular.utils import OpenApiParameter
 
 from orchestrator.stages import Kind
 from tracking.states import documentation as shared
+from tracking.states import scalars
 
-_CUSTOMER = OpenApiParameter("customer_id", {"type": "string", "minLength": 1, "maxLength": 255}, OpenApiParameter.PATH)
-_OF_CUSTOMER = OpenApiParameter("customer_id", OpenApiTypes.STR, OpenApiParameter.PATH)
-_CONTACT_KEY = OpenApiParameter("contact_key", OpenApiTypes.STR, OpenApiParameter.PATH)
+_CUSTOMER = OpenApiParameter(
+    "customer_id",
+    {"type": "string", "minLength": 1, "maxLength": scalars.LONGEST},
+    OpenApiParameter.PATH,
+    description="The customer that it gets.",
+)
+_OF_CUSTOMER = OpenApiParameter(
+    "customer_id", OpenApiTypes.STR, OpenApiParameter.PATH, description='Compared as text: 51 and "51" are the same.'
+)
+_CONTACT_KEY = OpenApiParameter("contact_key", OpenApiTypes.STR, OpenApiParameter.PATH, description="Compared as text.")
+_SENT_BACK = [
+    OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.HEADER, response=[201], description=description)
+    for name, description in (
+        ("Request-Id", "The service's id: every service is a request."),
+        ("Location", "Where the service can be looked at."),
+        ("Idempotent-Replayed", "`true` on the repeated answer to an idempotency key."),
+    )
+]
 _WITH = [
     shared.flag("active_states", "states that are active"),
     shared.flag("completed_states", "states that are over"),
@@ -38,7 +54,7 @@ _UPDATE = shared.beginning(Kind.SERVICE) | {"required": []}
 start = shared.operation(
     "service_start",
     "Begin a service",
-    parameters=[shared.KEY],
+    parameters=[shared.KEY, *_SENT_BACK],
     sent=(_START, {"customer_id": "51X", "service_type": 100, "est_duration": 3600, "interaction_id": "51"}),
     answers={201: (_STARTED, {"service_id": shared.EXAMPLE_ID})},
     refusals=(400, 409, 422),
