@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+PAUSE = 0.002
+"""Seconds between two looks at whether something is done: without a pause the looking would take a core."""
+
 
 class Answer(NamedTuple):
     """An answer of HTTP/1.1; `head` is its status line and headers as they came."""
