@@ -24,7 +24,7 @@ CONFIG = Path(__file__).with_name("schemathesis.toml")
 PROGRAM = stacks.ROOT / ".venv" / "bin" / "schemathesis"
 IN_CI = bool(os.environ.get(servers.NO_SKIPS) or os.environ.get("CI"))
 CASES = os.environ.get("WAYBILL_SCHEMA_CASES", "100" if IN_CI else "20")
-ROUNDS = 6 if IN_CI else 2
+ROUNDS = 4 if IN_CI else 2
 TESTED = re.compile(r"Selected: (\d+)/(\d+)\s+Tested: (\d+)")
 
 
