@@ -6,6 +6,7 @@ Called by `bridge.py`. One body is bounded, and so are all bodies of the process
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from io import BytesIO
 from types import TracebackType
 from typing import Any, Self
 
@@ -83,7 +84,7 @@ class Upload:
             raise Problem(503, "The service is receiving too much at present, please try again")
 
     async def _collect(self) -> bytes:
-        chunks: list[bytes] = []
+        whole = BytesIO()  # not a list to be joined: for a moment that would be the body twice
         try:
             async with asyncio.timeout(self._uploads.idle_seconds) as patience:
                 while not self._whole:
@@ -91,11 +92,11 @@ class Upload:
                     self._check(self._size + len(chunk))
                     self._size += len(chunk)
                     self._uploads.held += len(chunk)
-                    chunks.append(chunk)
+                    whole.write(chunk)
                     patience.reschedule(asyncio.get_running_loop().time() + self._uploads.idle_seconds)
         except TimeoutError as stalled:
             raise Problem(408, "The body did not arrive in time", headers={"Connection": "close"}) from stalled
-        return b"".join(chunks)
+        return whole.getvalue()
 
     async def _next(self) -> bytes:
         message = await self._receive()

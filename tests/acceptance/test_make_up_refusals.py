@@ -8,6 +8,7 @@ import pytest
 from config.embedded import home as homes
 from config.embedded import processes
 from tests.acceptance import stacks
+from tests.reach import within_reach
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -64,6 +65,7 @@ def test_a_home_that_another_stack_uses(home: Path) -> None:
     assert told.startswith(f"waybill: another stack is running in {held.directory} (process ")
 
 
+@within_reach
 def test_broken_data(home: Path) -> None:
     (home / "postgres" / "data").mkdir(parents=True)
 

@@ -119,7 +119,7 @@ def test_a_cookie_cut_off_or_lengthened_is_refused(account: accounts.Account) ->
     assert is_polled(cookie)
 
 
-@pytest.mark.parametrize("cookie", [None, "", "x", "A" * 87, "A" * 5000, "é", "\x7f", "null", "AQEx"])
+@pytest.mark.parametrize("cookie", [None, "", "x", "A" * 87, "A" * 5000, "é", "null", "AQEx"])
 def test_what_is_no_cookie_of_ours_is_refused(cookie: str | None) -> None:
     refused(poll(cookie))
 

@@ -13,6 +13,7 @@ import pytest
 
 from config.embedded import postgres, processes
 from tests import servers
+from tests.reach import within_reach
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
 
@@ -83,6 +84,7 @@ def test_the_password_is_asked_for_and_only_loopback_is_listened_on(reachable: P
         child.stop(within=10)
 
 
+@within_reach
 def test_what_an_interrupted_initdb_left_is_made_anew(reachable: Path) -> None:
     place = postgres.find_place(reachable, spare=reachable / "spare")
     (reachable / "data.new").mkdir()
@@ -111,6 +113,7 @@ def test_a_home_out_of_its_users_reach_is_left_alone_and_data_live_in_the_spare(
 
 
 @as_root
+@within_reach
 def test_a_home_within_reach_is_used_with_the_wheels_own_binaries(reachable: Path, spare: Path) -> None:
     place = postgres.find_place(reachable, spare=spare)
 
