@@ -57,8 +57,8 @@ def settle(
             _run_effects(cursor, finished)
 
 
-# `open` reaches nothing in this statement or not at all; processed_at is the latest of those counted, and so of the
-# whole request, because its row was locked before they were written.
+# A request is over when this statement takes the last of its open messages. Their latest processed_at is then the whole
+# request's: its row was locked before they were written, so nobody wrote a later one meanwhile.
 _COUNT = """
 UPDATE orchestrator_request AS request SET
     open = request.open - counted.n,

@@ -14,9 +14,8 @@ from typing import Any
 
 import msgspec
 
-from orchestrator import json_text
+from orchestrator import ids, json_text
 from orchestrator.lifecycle import Status
-from tracking import ids
 from tracking.gateway import periods, words
 
 LARGEST_PAGE = 1000

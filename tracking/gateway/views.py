@@ -5,14 +5,13 @@ from typing import ClassVar
 
 from django.http import HttpResponse
 
-from orchestrator import intake, stopping, traceparent
+from orchestrator import ids, intake, stopping, traceparent
 from orchestrator.api import doors
 from orchestrator.api import rendering as api_rendering
 from orchestrator.api.problems import Problem
 from orchestrator.api.window import Request, WindowView
 from orchestrator.idempotency import Answer
 from orchestrator.models import Scope
-from tracking import ids
 from tracking.gateway import answers, bodies, documentation, queries, rendering
 
 

@@ -6,13 +6,12 @@ from typing import ClassVar
 
 from django.http import HttpResponse
 
-from orchestrator import flows
+from orchestrator import flows, ids
 from orchestrator.api import doors, rendering
 from orchestrator.api.window import Request, WindowView
 from orchestrator.changes import Call
 from orchestrator.idempotency import Answer, Key
 from orchestrator.stages import Stage
-from tracking import ids
 from tracking.states import bodies, errors, parameters, queries
 
 DONE = Answer(status=204, body=b"")

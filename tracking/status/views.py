@@ -4,10 +4,10 @@ from typing import Any, ClassVar
 
 from django.http import HttpResponse
 
+from orchestrator import ids
 from orchestrator.api import rendering
 from orchestrator.api.window import Request, WindowView
 from orchestrator.models import Scope
-from tracking import ids
 from tracking.status import answers, documentation, errors, parameters, queries, words
 
 
