@@ -5,6 +5,7 @@ Called by granian, once per process.
 """
 
 import asyncio
+import ctypes
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -28,6 +29,9 @@ from orchestrator import dispatch  # noqa: E402
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+_M_MMAP_THRESHOLD = -3
+_LARGE_BYTES = 1024 * 1024
+
 _bridge = Bridge(
     threads=settings.WAYBILL_WEB_THREADS,
     queue=settings.WAYBILL_WEB_QUEUE,
@@ -39,6 +43,17 @@ _bridge = Bridge(
 )
 
 
+def _give_large_bodies_back() -> None:
+    """Have glibc map every body of its own, so that its memory goes back when it ends.
+
+    By itself malloc raises that threshold to the first large block it frees, keeps the next ones in its heap, and the
+    process grows to several times what it holds (mallopt(3), M_MMAP_THRESHOLD). Other C libraries need no such word.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
 def _static_files() -> Any:
     """Serve what the apps bring with them, straight from where it is installed: there is nothing to collect first."""
     files = ServeStaticASGI(_bridge)
@@ -48,6 +63,7 @@ def _static_files() -> Any:
     return files
 
 
+_give_large_bodies_back()
 _static = _static_files()
 
 

@@ -34,6 +34,12 @@ def _empty_broker() -> None:
             client.flushdb()
 
 
+@pytest.fixture
+def lasting_caches(settings: pytest_django.Settings) -> None:
+    """Keep what the process remembers of clients and types: a refresh in mid-test would count as a statement."""
+    settings.WAYBILL_CLIENT_CACHE_SECONDS = settings.WAYBILL_TYPES_CACHE_SECONDS = 600.0
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: pytest_django.DjangoDbBlocker) -> Iterator[None]:
     """Let the test database be dropped: the server notices a killed worker's sessions only when they next speak."""

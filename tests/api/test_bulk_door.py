@@ -149,6 +149,7 @@ def test_subscriber_identifiers_are_any_json(account: accounts.Account, identifi
     assert answer.json()["bulk"][0]["subscriberIdentifiers"] == identifiers
 
 
+@pytest.mark.usefixtures("lasting_caches")
 def test_two_hundred_nodes_are_accepted_by_as_many_statements_as_one(account: accounts.Account) -> None:
     call(account, node())
     with CaptureQueriesContext(connection) as few:

@@ -112,6 +112,7 @@ def test_a_trace_is_handed_on(account: accounts.Account) -> None:
     assert Request.objects.get().traceparent == given
 
 
+@pytest.mark.usefixtures("lasting_caches")
 def test_the_number_of_statements_is_that_of_any_submission(account: accounts.Account) -> None:
     call(account, {})
     with CaptureQueriesContext(connection) as statements:

@@ -265,6 +265,7 @@ def test_without_the_ledger_the_answer_is_503_in_shape(
 # ---------------------------------------------------------------- what it costs
 
 
+@pytest.mark.usefixtures("lasting_caches")
 @pytest.mark.parametrize("names", [["feedback"], ["feedback"] * 10])
 def test_one_statement_that_only_reads_answers(account: accounts.Account, names: list[str]) -> None:
     cookie = begin(account, *names)

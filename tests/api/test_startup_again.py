@@ -156,8 +156,8 @@ def test_a_startup_that_started_nothing_is_answered_again_too(account: accounts.
 # ---------------------------------------------------------------- what it costs
 
 
-def test_the_number_of_statements_does_not_grow_with_the_services(account: accounts.Account, settings: Any) -> None:
-    settings.WAYBILL_CLIENT_CACHE_SECONDS = settings.WAYBILL_TYPES_CACHE_SECONDS = 60.0
+@pytest.mark.usefixtures("lasting_caches")
+def test_the_number_of_statements_does_not_grow_with_the_services(account: accounts.Account) -> None:
     counts = []
     begin(account, "feedback", "audit")  # the lanes are there, the types known
     for names in (["feedback", "audit"], ["feedback", "audit"] * 5):

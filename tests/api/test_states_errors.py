@@ -226,6 +226,7 @@ def test_one_statement_that_only_reads_answers_whatever_is_asked(mine: Services,
         assert not any(word in json.dumps(about_services) for word in ("INSERT", "UPDATE", "DELETE"))
 
 
+@pytest.mark.usefixtures("lasting_caches")
 def test_an_end_takes_as_many_statements_however_much_ends_by_it(mine: Services) -> None:
     counts = []
     for size in (1, 60):

@@ -154,6 +154,7 @@ def test_turns_go_on_where_the_client_stopped_and_priority_comes_earlier() -> No
     assert ClientLane.objects.get().last_turn == 7004
 
 
+@pytest.mark.usefixtures("lasting_caches")
 def test_the_number_of_statements_does_not_grow_with_the_messages() -> None:
     account = make_account()
     accept(submission(account))
