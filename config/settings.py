@@ -108,16 +108,17 @@ else:
     _database["CONN_HEALTH_CHECKS"] = True
 
 BROKER_URL = env.str("BROKER_URL")
-CACHE_URL = env.str("CACHE_URL", BROKER_URL)
-CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": CACHE_URL,
-        # A dead cache may cost a POST a tenth of a second, once a second: no retries beneath us.
-        "OPTIONS": {"socket_connect_timeout": 0.1, "socket_timeout": 0.1, "retry": Retry(NoBackoff(), 0)},
-        "KEY_PREFIX": "waybill",
-    }
+_broker_is_redis = BROKER_URL.startswith(("redis", "valkey"))
+# Beside RabbitMQ a cache is optional: without one each wake-up is published, and limits hold per process.
+CACHE_URL = env.str("CACHE_URL", BROKER_URL if _broker_is_redis else "")
+_redis_cache = {
+    "BACKEND": "django.core.cache.backends.redis.RedisCache",
+    "LOCATION": CACHE_URL,
+    # A dead cache may cost a POST a tenth of a second, once a second: no retries beneath us.
+    "OPTIONS": {"socket_connect_timeout": 0.1, "socket_timeout": 0.1, "retry": Retry(NoBackoff(), 0)},
+    "KEY_PREFIX": "waybill",
 }
+CACHES = {"default": _redis_cache if CACHE_URL else {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
 
 # ---------------------------------------------------------------- where `manage.py submit` hands in, and as whom
 PORT = env.int("PORT", 8000)
@@ -204,7 +205,7 @@ CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_BROKER_POOL_LIMIT = 10
 CELERY_DB_REUSE_MAX = 10**9  # each shell begins with close_old_connections() instead
 CELERY_TIMEZONE = "UTC"
-if BROKER_URL.startswith(("redis", "valkey")):
+if _broker_is_redis:
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "socket_timeout": 5,
         "socket_connect_timeout": 2,

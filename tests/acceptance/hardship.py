@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import redis
+from django.conf import settings
 from django.db import connection
 from django.test import override_settings
 
@@ -61,16 +62,26 @@ def own_broker(environment: Any) -> Iterator[Broker]:
     with tempfile.TemporaryDirectory(prefix="waybill-broker-") as directory:
         broker = Broker(Path(directory), processes.free_port())
         broker.start()
-        environment.setenv("BROKER_URL", broker.url)
-        environment.setenv("CACHE_URL", broker.url)
-        caches = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": broker.url}}
         try:
-            with override_settings(BROKER_URL=broker.url, CACHE_URL=broker.url, CACHES=caches):
-                dispatch._producers.cache_clear()
+            with broker_in_use(environment, broker_url=broker.url, cache_url=broker.url):
                 yield broker
         finally:
-            dispatch._producers.cache_clear()
             broker.kill()
+
+
+@contextmanager
+def broker_in_use(environment: Any, *, broker_url: str, cache_url: str) -> Iterator[None]:
+    """Let this process, and those it starts, use a broker and a cache, or no cache."""
+    environment.setenv("BROKER_URL", broker_url)
+    environment.setenv("CACHE_URL", cache_url)
+    redis_cache = settings.CACHES["default"] | {"LOCATION": cache_url}  # the workers' keys have the same prefix
+    caches = {"default": redis_cache if cache_url else {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+    try:
+        with override_settings(BROKER_URL=broker_url, CACHE_URL=cache_url, CACHES=caches):
+            dispatch._producers.cache_clear()
+            yield
+    finally:
+        dispatch._producers.cache_clear()
 
 
 @dataclass
