@@ -23,7 +23,7 @@ def name_of(requirement: str) -> str:
 def test_every_package_has_hashes(lock: str) -> None:
     blocks = re.split(r"^(?=[a-z0-9])", (ROOT / lock).read_text(), flags=re.MULTILINE)[1:]
 
-    assert len(blocks) == len(pins(lock))
+    assert len(blocks) >= len(pins(lock))  # a package may stand there once for each Python that wants another version
     assert [block.splitlines()[0] for block in blocks if "--hash=sha256:" not in block] == []
 
 
