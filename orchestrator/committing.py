@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from orchestrator import database_errors
+from orchestrator import database_errors, failpoints
+from orchestrator.failpoints import Place
 
 _Result = TypeVar("_Result")
 
@@ -26,6 +27,8 @@ def commit(*, work: Callable[[], _Result], stands: Callable[[], bool]) -> _Resul
     try:
         with transaction.atomic(durable=True):
             finished.append(work())
+            failpoints.pass_by(Place.COMMITTING)
+        failpoints.pass_by(Place.COMMITTED)
     except (OperationalError, InterfaceError):
         if not finished:
             raise  # before COMMIT: nothing was done

@@ -22,6 +22,9 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from kombu import Connection, pools
 
+from orchestrator import failpoints
+from orchestrator.failpoints import Place
+
 log = structlog.get_logger(__name__)
 
 DRAIN = "orchestrator.drain"
@@ -50,6 +53,7 @@ def wake(lane: str) -> None:
         return  # the broker failed within the last second: the sweep takes over
     raised = _raise_flag(lane)
     if raised is not Raised.BY_ANOTHER:
+        failpoints.pass_by(Place.FLAG_RAISED)
         published = wake_regardless(lane)
         if not published and raised is Raised.BY_US:
             lower_flag(lane)

@@ -15,8 +15,9 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
-from orchestrator import database_errors, dispatch, handlers, processing, queue
+from orchestrator import database_errors, dispatch, failpoints, handlers, processing, queue
 from orchestrator.calls import Calls
+from orchestrator.failpoints import Place
 from orchestrator.handlers import Kind, MessageType
 from orchestrator.holdings import Closed
 from orchestrator.outcomes import FAILURES
@@ -141,6 +142,7 @@ class LaneDrain:
         process = self._process
         sent_at = time.monotonic()
         batch = queue.claim(worker_id=process.identity.id, lane=self.lane, limit=limit, floor=floor, alone=alone)
+        failpoints.pass_by(Place.CLAIMED)
         process.holdings.add(batch.messages, since=sent_at)
         process.stops.note_claimed((message.request_id for message in batch.messages), at=sent_at)
         return batch

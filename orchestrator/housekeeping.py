@@ -15,8 +15,9 @@ import structlog
 from django.conf import settings
 from django.db import close_old_connections, connection
 
-from orchestrator import dispatch, queue, recovery, stopping
+from orchestrator import dispatch, failpoints, queue, recovery, stopping
 from orchestrator.deafness import Deafness
+from orchestrator.failpoints import Place
 
 if TYPE_CHECKING:
     from orchestrator.worker import WorkerProcess
@@ -80,13 +81,17 @@ class Housekeeping:
             log.warning("claims lost to others", claims=sorted(lost))
 
     def _release(self) -> None:
-        dispatch.wake_all(recovery.release_due_retries())
+        if lanes := recovery.release_due_retries():
+            failpoints.pass_by(Place.RELEASED)
+            dispatch.wake_all(lanes)
 
     def _suspect(self) -> None:
         recovery.suspect_expired_claims()
 
     def _give_back(self) -> None:
-        dispatch.wake_all(recovery.give_back_lost_claims())
+        if lanes := recovery.give_back_lost_claims():
+            failpoints.pass_by(Place.GIVEN_BACK)
+            dispatch.wake_all(lanes)
 
     def _forget(self) -> None:
         recovery.forget_silent_workers()

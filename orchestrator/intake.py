@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import uuid_utils
 
-from orchestrator import dispatch, duplicates, handlers, idempotency, storing, traceparent, turns
+from orchestrator import dispatch, duplicates, failpoints, handlers, idempotency, storing, traceparent, turns
 from orchestrator.auth import Account
+from orchestrator.failpoints import Place
 from orchestrator.idempotency import Answer, Key
 from orchestrator.lifecycle import ErrorPolicy, Status
 
@@ -140,7 +141,9 @@ def accept(
         return answer(Receipt(prepared.request_id, received_at, rows))
 
     final = idempotency.answer_once(key=key, work=store, stands=lambda: storing.has_request(prepared.request_id))
+    failpoints.pass_by(Place.ACCEPTED)
     dispatch.wake_all(lanes_to_wake)
+    failpoints.pass_by(Place.ANSWERING)
     return final
 
 

@@ -20,7 +20,8 @@ from django.db.backends.utils import CursorWrapper
 from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.json import Jsonb
 
-from orchestrator import database_errors, finishing, stopping
+from orchestrator import database_errors, failpoints, finishing, stopping
+from orchestrator.failpoints import Place
 from orchestrator.finishing import Finished
 from orchestrator.lifecycle import FINAL, WORDS, ErrorPolicy, FailureKind, Status, StopReason
 
@@ -110,9 +111,12 @@ def _record(outcomes: Sequence[Outcome], *, finished_claims: list[int], effects:
         fenced = [outcome for outcome in outcomes if outcome.claim_id in held]
         requests = lock_requests(cursor, {outcome.request_id for outcome in fenced})
         finished = _write_messages(cursor, fenced, stopped=requests.stopped)
+        failpoints.pass_by(Place.MID_FLUSH)
         finished += halt_failed(cursor, finished, halting=requests.halting)
         finishing.settle(cursor, finished, effects=effects)
         _end_claims(cursor, finished_claims)
+        failpoints.pass_by(Place.FLUSHING)
+    failpoints.pass_by(Place.FLUSHED)
 
 
 def halt_failed(

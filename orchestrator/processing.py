@@ -16,7 +16,8 @@ import pydantic
 import structlog
 from django.conf import settings
 
-from orchestrator import handlers
+from orchestrator import failpoints, handlers
+from orchestrator.failpoints import Place
 from orchestrator.handlers import JSONText, MessageType, Work
 from orchestrator.outcomes import Ending, Outcome
 from orchestrator.queue import Claimed
@@ -74,6 +75,7 @@ def _is_broken_off() -> bool:
 
 def complete(message: Claimed, result: Any) -> Outcome:
     """Make the outcome of a handler that returned; raises when its result can't be kept as JSON."""
+    failpoints.pass_by(Place.CALLED)
     return ended(message, Ending.COMPLETE, result=encode(result))
 
 

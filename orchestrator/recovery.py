@@ -15,7 +15,8 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from orchestrator import database_errors, finishing, handlers, outcomes
+from orchestrator import database_errors, failpoints, finishing, handlers, outcomes
+from orchestrator.failpoints import Place
 from orchestrator.finishing import Finished
 from orchestrator.handlers import Kind
 from orchestrator.lifecycle import WORDS, FailureKind, Status
@@ -164,6 +165,7 @@ def _give_back_one(*, effects: bool = True) -> str | None:
         finished += outcomes.halt_failed(cursor, finished, halting=requests.halting)
         finishing.settle(cursor, finished, effects=effects)
         cursor.execute("DELETE FROM orchestrator_claim WHERE id = %s", (claim_id,))
+        failpoints.pass_by(Place.GIVING_BACK)
     log.warning("lost claim given back", claim_id=claim_id, lane=lane, alone=alone, messages=len(rows))
     return str(lane)
 

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from orchestrator import finishing
+from orchestrator import failpoints, finishing
+from orchestrator.failpoints import Place
 from orchestrator.finishing import Finished
 from orchestrator.lifecycle import WORDS, Status, StopReason
 
@@ -77,6 +78,8 @@ def cancel(*, client_id: int, request_id: uuid.UUID) -> None:
         if door == EXTERNAL_DOOR or not still_open:
             raise AlreadyFinished
         finishing.settle(cursor, stop_locked(cursor, [request_id], reason=StopReason.CANCELLED))
+        failpoints.pass_by(Place.CANCELLING)
+    failpoints.pass_by(Place.CANCELLED)
 
 
 def expire_overdue(*, limit: int = 100) -> int:

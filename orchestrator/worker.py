@@ -19,8 +19,9 @@ from celery import signals
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from orchestrator import dispatch, queue
+from orchestrator import dispatch, failpoints, queue
 from orchestrator.drain import LaneDrain
+from orchestrator.failpoints import Place
 from orchestrator.gate import Gate
 from orchestrator.holdings import Holdings
 from orchestrator.housekeeping import Housekeeping
@@ -108,6 +109,7 @@ class WorkerProcess:
         self._finishing.set()
         self.loop.finish(timeout=self._grace_ends - time.monotonic())
         self.gate.close()
+        failpoints.pass_by(Place.STOPPING)
         self._record_rest()
         self.housekeeping.stop()
         self.loop.close()
