@@ -41,6 +41,20 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='Tally',
+            fields=[
+                ('pk', models.CompositePrimaryKey('minute', 'process', 'type', 'lane', 'event', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('minute', models.DateTimeField()),
+                ('process', models.TextField()),
+                ('type', models.TextField()),
+                ('lane', models.TextField()),
+                ('event', models.TextField()),
+                ('count', models.BigIntegerField()),
+                ('seconds', models.FloatField()),
+                ('buckets', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None)),
+            ],
+        ),
+        migrations.CreateModel(
             name='Request',
             fields=[
                 ('id', models.UUIDField(primary_key=True, serialize=False)),

@@ -15,11 +15,15 @@ EXECUTE FUNCTION waybill_refuse('a final status never changes');
 CREATE TRIGGER lane_clock_never_falls BEFORE UPDATE OF clock ON orchestrator_lane FOR EACH ROW
 WHEN (NEW.clock < OLD.clock)
 EXECUTE FUNCTION waybill_refuse('a lane''s clock never falls');
+
+CREATE TRIGGER audit_is_never_changed BEFORE UPDATE OR DELETE ON orchestrator_auditentry FOR EACH ROW
+EXECUTE FUNCTION waybill_refuse('audit entries are never changed or deleted');
 """
 
 UNGUARD = """
 DROP TRIGGER message_final_is_final ON orchestrator_message;
 DROP TRIGGER lane_clock_never_falls ON orchestrator_lane;
+DROP TRIGGER audit_is_never_changed ON orchestrator_auditentry;
 DROP FUNCTION waybill_refuse();
 """
 
@@ -30,6 +34,7 @@ ALTER TABLE orchestrator_lane SET (fillfactor = 20);
 ALTER TABLE orchestrator_clientlane SET (fillfactor = 50);
 ALTER TABLE orchestrator_claim SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 ALTER TABLE orchestrator_worker SET (fillfactor = 50);
+ALTER TABLE orchestrator_tally SET (fillfactor = 50);
 ALTER TABLE orchestrator_message SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_threshold = 10000, autovacuum_analyze_scale_factor = 0.02);
 ALTER TABLE orchestrator_request SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02,

@@ -1,5 +1,6 @@
 """The ledger's tables, one file each."""
 
+from orchestrator.models.audit_entry import AuditAction, AuditEntry, AuditOutcome
 from orchestrator.models.backend import Backend
 from orchestrator.models.client import Client, ClientSecret, Scope
 from orchestrator.models.idempotency_record import IdempotencyRecord
@@ -8,10 +9,14 @@ from orchestrator.models.message import Message
 from orchestrator.models.request import Request
 from orchestrator.models.service import Service
 from orchestrator.models.state import State
+from orchestrator.models.tally import Tally
 from orchestrator.models.task import Task
 from orchestrator.models.worker import Claim, Worker
 
 __all__ = [
+    "AuditAction",
+    "AuditEntry",
+    "AuditOutcome",
     "Backend",
     "Claim",
     "Client",
@@ -24,6 +29,7 @@ __all__ = [
     "Scope",
     "Service",
     "State",
+    "Tally",
     "Task",
     "Worker",
 ]
