@@ -5,20 +5,26 @@ In: the rows that an UPDATE of messages *returned*, never the list handed in. Ou
 Called by outcomes, stopping, recovery and flows: the one place where messages leave `open`.
 """
 
+import functools
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db import transaction
 from django.db.backends.utils import CursorWrapper
 
+from orchestrator import measures
 from orchestrator.lifecycle import FailureKind, Status
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A message that has just reached its final status. `result` is JSON text."""
+    """A message that has just reached its final status. `result` is JSON text.
+
+    `seconds`: from its receipt, of an external task from its start. `lane`: empty for an external task.
+    """
 
     message_id: uuid.UUID
     request_id: uuid.UUID
@@ -26,6 +32,8 @@ class Finished:
     type: str
     status: Status
     processed_at: datetime
+    seconds: float = 0.0
+    lane: str = ""
     failure_kind: FailureKind | None = None
     result: str | None = None
     errors: tuple[str, ...] = ()
@@ -53,6 +61,7 @@ def settle(
     """
     if finished:
         _count(cursor, finished, completes=completes)
+        transaction.on_commit(functools.partial(_measure, finished))
         if effects:
             _run_effects(cursor, finished)
 
@@ -97,3 +106,16 @@ def _run_effects(cursor: CursorWrapper, finished: Sequence[Finished]) -> None:
     for message_type, effect in _effects.items():
         if mine := [message for message in finished if message.type == message_type]:
             effect(cursor, mine)
+
+
+def _measure(finished: Sequence[Finished]) -> None:
+    durations: defaultdict[tuple[str, str, Status], list[float]] = defaultdict(list)
+    failures: Counter[tuple[str, str, FailureKind]] = Counter()
+    for message in finished:
+        durations[message.type, message.lane, message.status].append(message.seconds)
+        if message.failure_kind is not None:
+            failures[message.type, message.lane, message.failure_kind] += 1
+    for (message_type, lane, status), seconds in durations.items():
+        measures.observe(measures.final(status), seconds, of_type=message_type, lane=lane)
+    for (message_type, lane, kind), n in failures.items():
+        measures.count(kind.value, n, of_type=message_type, lane=lane)
