@@ -260,7 +260,7 @@ def _make_rows(
             message_id,
             message.type,
             lane,
-            turn,
+            turn if status is Status.QUEUED else 0,
             message.external_reference,
             message.payload,
             status,

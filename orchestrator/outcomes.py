@@ -8,8 +8,10 @@ in. So a flush is fenced: a worker whose claim was given away writes nothing; an
 answer was lost.
 """
 
+import functools
 import uuid
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -20,10 +22,11 @@ from django.db.backends.utils import CursorWrapper
 from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.json import Jsonb
 
-from orchestrator import database_errors, failpoints, finishing, stopping
+from orchestrator import database_errors, failpoints, finishing, measures, stopping
 from orchestrator.failpoints import Place
 from orchestrator.finishing import Finished
 from orchestrator.lifecycle import FINAL, WORDS, ErrorPolicy, FailureKind, Status, StopReason
+from orchestrator.measures import Event
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +113,7 @@ def _record(outcomes: Sequence[Outcome], *, finished_claims: list[int], effects:
         held = _lock_claims(cursor, {outcome.claim_id for outcome in outcomes})
         fenced = [outcome for outcome in outcomes if outcome.claim_id in held]
         requests = lock_requests(cursor, {outcome.request_id for outcome in fenced})
-        finished = _write_messages(cursor, fenced, stopped=requests.stopped)
+        finished = _write_messages(cursor, fenced, requests=requests)
         failpoints.pass_by(Place.MID_FLUSH)
         finished += halt_failed(cursor, finished, halting=requests.halting)
         finishing.settle(cursor, finished, effects=effects)
@@ -129,10 +132,14 @@ def halt_failed(
 
 @dataclass(frozen=True, slots=True)
 class LockedRequests:
-    """What is known of requests whose rows this transaction has locked: those stopped, those that a failure halts."""
+    """What is known of requests whose rows this transaction has locked: those stopped, those that a failure halts.
+
+    `final`: how many of a request's messages are final already. See `Message.turn`.
+    """
 
     stopped: frozenset[uuid.UUID]
     halting: frozenset[uuid.UUID]
+    final: Mapping[uuid.UUID, int]
 
 
 def _lock_claims(cursor: CursorWrapper, claim_ids: set[int]) -> set[int]:
@@ -146,16 +153,17 @@ def _lock_claims(cursor: CursorWrapper, claim_ids: set[int]) -> set[int]:
 def lock_requests(cursor: CursorWrapper, request_ids: set[uuid.UUID]) -> LockedRequests:
     """Lock requests in id order, and tell which of them are stopped and which a failure would halt."""
     cursor.execute(
-        "SELECT id, stopped_at IS NOT NULL, error_policy FROM orchestrator_request"
+        "SELECT id, stopped_at IS NOT NULL, error_policy, total - open FROM orchestrator_request"
         " WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE",
         (list(request_ids),),
     )
     rows = cursor.fetchall()
     return LockedRequests(
-        stopped=frozenset(request_id for request_id, stopped, _ in rows if stopped),
+        stopped=frozenset(request_id for request_id, stopped, _, _ in rows if stopped),
         halting=frozenset(
-            request_id for request_id, stopped, policy in rows if not stopped and policy == ErrorPolicy.HALT.value
+            request_id for request_id, stopped, policy, _ in rows if not stopped and policy == ErrorPolicy.HALT.value
         ),
+        final={request_id: final for request_id, _, _, final in rows},
     )
 
 
@@ -170,13 +178,16 @@ UPDATE orchestrator_message AS message SET
     losses = message.losses + written.losses,
     available_at = now() + written.delay * interval '1 second',
     claim_id = NULL,
+    turn = coalesce(written.turn, message.turn),
     processed_at = CASE WHEN written.status <> %(queued)s THEN statement_timestamp() END
 FROM unnest(%(ids)s::uuid[], %(claims)s::bigint[], %(statuses)s::text[], %(kinds)s::text[], %(results)s::text[],
-            %(errors)s::jsonb[], %(attempts)s::smallint[], %(losses)s::smallint[], %(delays)s::float8[])
-    AS written (id, claim_id, status, failure_kind, result, errors, attempts, losses, delay)
+            %(errors)s::jsonb[], %(attempts)s::smallint[], %(losses)s::smallint[], %(delays)s::float8[],
+            %(turns)s::bigint[])
+    AS written (id, claim_id, status, failure_kind, result, errors, attempts, losses, delay, turn)
 WHERE message.id = written.id
   AND message.claim_id = written.claim_id AND message.status = %(processing)s
-RETURNING message.id, message.request_id, message.client_id, message.type, message.processed_at
+RETURNING message.id, message.request_id, message.client_id, message.type, message.processed_at, message.lane,
+    extract(epoch FROM message.processed_at - message.received_at)::float8
 """
 
 
@@ -206,26 +217,35 @@ def _row(outcome: Outcome, *, stopped: bool) -> _Row:
             return _Row(Status.CANCELLED if stopped else Status.QUEUED)
 
 
-def _write_messages(
-    cursor: CursorWrapper, outcomes: Sequence[Outcome], *, stopped: frozenset[uuid.UUID]
-) -> list[Finished]:
+def _write_messages(cursor: CursorWrapper, outcomes: Sequence[Outcome], *, requests: LockedRequests) -> list[Finished]:
     """Write the outcomes that are still ours to write, and return those that became final."""
     if not outcomes:
         return []
-    rows = [_row(outcome, stopped=outcome.request_id in stopped) for outcome in outcomes]
+    rows = [_row(outcome, stopped=outcome.request_id in requests.stopped) for outcome in outcomes]
     # psycopg's own loader is C; Django's is Python, and would be half of a flush's work in this process.
     cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
-    cursor.execute(_WRITE, _columns(outcomes, rows))
+    cursor.execute(_WRITE, _columns(outcomes, rows, final=requests.final))
     written = {outcome.message_id: (outcome, row) for outcome, row in zip(outcomes, rows, strict=True)}
-    return [
-        _finished(columns, *written[columns[0]])
-        for columns in cursor.fetchall()
-        if written[columns[0]][1].status in FINAL
-    ]
+    finished, put_back = [], []
+    for columns in cursor.fetchall():
+        outcome, row = written[columns[0]]
+        if row.status in FINAL:
+            finished.append(_finished(columns, outcome, row))
+        else:
+            put_back.append((outcome.ending, columns[3], columns[5]))
+    if put_back:
+        transaction.on_commit(functools.partial(_measure, put_back))
+    return finished
+
+
+def _measure(put_back: Sequence[tuple[Ending, str, str]]) -> None:
+    for (ending, message_type, lane), n in Counter(put_back).items():
+        event = Event.RETRIED if ending is Ending.RETRY else Event.RETURNED
+        measures.count(event, n, of_type=message_type, lane=lane)
 
 
 def _finished(columns: tuple[Any, ...], outcome: Outcome, row: _Row) -> Finished:
-    message_id, request_id, client_id, message_type, processed_at = columns
+    message_id, request_id, client_id, message_type, processed_at, lane, seconds = columns
     return Finished(
         message_id=message_id,
         request_id=request_id,
@@ -233,13 +253,15 @@ def _finished(columns: tuple[Any, ...], outcome: Outcome, row: _Row) -> Finished
         type=message_type,
         status=row.status,
         processed_at=processed_at,
+        lane=lane,
+        seconds=seconds,
         failure_kind=row.kind,
         result=outcome.result,
         errors=row.errors,
     )
 
 
-def _columns(outcomes: Sequence[Outcome], rows: Sequence[_Row]) -> dict[str, Any]:
+def _columns(outcomes: Sequence[Outcome], rows: Sequence[_Row], *, final: Mapping[uuid.UUID, int]) -> dict[str, Any]:
     return {
         "ids": [outcome.message_id for outcome in outcomes],
         "claims": [outcome.claim_id for outcome in outcomes],
@@ -252,6 +274,10 @@ def _columns(outcomes: Sequence[Outcome], rows: Sequence[_Row]) -> dict[str, Any
         "losses": [int(outcome.ending is Ending.INTERRUPTED) for outcome in outcomes],
         "delays": [
             outcome.delay if row.status is Status.QUEUED else None for outcome, row in zip(outcomes, rows, strict=True)
+        ],
+        "turns": [
+            final[outcome.request_id] if row.status in FINAL else None
+            for outcome, row in zip(outcomes, rows, strict=True)
         ],
         **WORDS,
     }

@@ -6,6 +6,7 @@ housekeeping thread of every worker process, leader-free: SKIP LOCKED keeps two 
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +16,12 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from orchestrator import database_errors, failpoints, finishing, handlers, outcomes
+from orchestrator import database_errors, failpoints, finishing, handlers, measures, outcomes
 from orchestrator.failpoints import Place
 from orchestrator.finishing import Finished
 from orchestrator.handlers import Kind
 from orchestrator.lifecycle import WORDS, FailureKind, Status
+from orchestrator.measures import Event
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +68,7 @@ ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
 # message_claimed finds them. `losses` counts every loss; only those alone condemn; calls (%(exempt)s) are our own code.
 _GIVE_BACK = """
 WITH held AS MATERIALIZED (
-    SELECT id, type = ANY (%(exempt)s) AS exempt, request_id = ANY (%(stopped)s) AS stopped,
+    SELECT id, request_id, type = ANY (%(exempt)s) AS exempt, request_id = ANY (%(stopped)s) AS stopped,
         (SELECT clock FROM orchestrator_lane WHERE name = %(lane)s)
             + row_number() OVER (PARTITION BY client_id ORDER BY turn, id) AS turn
     FROM orchestrator_message WHERE claim_id = %(claim_id)s AND status = %(processing)s
@@ -83,10 +85,11 @@ UPDATE orchestrator_message AS message SET
     losses = losses + 1,
     losses_alone = losses_alone + CASE WHEN %(alone)s AND NOT judged.exempt THEN 1 ELSE 0 END,
     suspect = suspect OR NOT judged.exempt,
-    turn = judged.turn,
+    turn = CASE WHEN judged.stopped OR condemned THEN request.total - request.open ELSE judged.turn END,
     claim_id = NULL
-FROM judged WHERE message.id = judged.id
-RETURNING message.id, message.request_id, message.client_id, message.type, message.status, message.processed_at
+FROM judged JOIN orchestrator_request AS request ON request.id = judged.request_id WHERE message.id = judged.id
+RETURNING message.id, message.request_id, message.client_id, message.type, message.status,
+    extract(epoch FROM message.processed_at - message.received_at)::float8, message.processed_at
 """
 
 # The head of each lane by message_claimable, one index probe a lane and kind; the floor is nobody's, so that turns
@@ -161,11 +164,13 @@ def _give_back_one(*, effects: bool = True) -> str | None:
         claim_id, lane, alone = found
         requests = outcomes.lock_requests(cursor, _requests_of(cursor, claim_id))
         rows = _give_back(cursor, claim_id=claim_id, lane=lane, alone=alone, stopped=requests.stopped)
-        finished = [_finished(columns) for columns in rows if columns[-1] is not None]
+        finished = [_finished(columns, lane=lane) for columns in rows if columns[-1] is not None]
         finished += outcomes.halt_failed(cursor, finished, halting=requests.halting)
         finishing.settle(cursor, finished, effects=effects)
         cursor.execute("DELETE FROM orchestrator_claim WHERE id = %s", (claim_id,))
         failpoints.pass_by(Place.GIVING_BACK)
+    for message_type, n in Counter(columns[3] for columns in rows if columns[-1] is None).items():
+        measures.count(Event.RESCUED, n, of_type=message_type, lane=lane)
     log.warning("lost claim given back", claim_id=claim_id, lane=lane, alone=alone, messages=len(rows))
     return str(lane)
 
@@ -199,8 +204,8 @@ def _give_back(
     return list(cursor.fetchall())
 
 
-def _finished(columns: tuple[Any, ...]) -> Finished:
-    message_id, request_id, client_id, message_type, status, processed_at = columns
+def _finished(columns: tuple[Any, ...], *, lane: str) -> Finished:
+    message_id, request_id, client_id, message_type, status, seconds, processed_at = columns
     failed = status == Status.FAILED.value
     return Finished(
         message_id=message_id,
@@ -209,6 +214,8 @@ def _finished(columns: tuple[Any, ...]) -> Finished:
         type=message_type,
         status=Status(status),
         processed_at=processed_at,
+        lane=lane,
+        seconds=seconds,
         failure_kind=FailureKind.INTERNAL if failed else None,
         errors=(outcomes.INTERNAL_TEXT,) if failed else (),
     )

@@ -160,8 +160,9 @@ def end_open_tasks(
             type=message_type,
             status=Status.COMPLETE,
             processed_at=processed_at,
+            seconds=seconds,
         )
-        for message_id, client_id, message_type, processed_at in cursor.fetchall()
+        for message_id, client_id, message_type, processed_at, seconds in cursor.fetchall()
     ]
 
 
@@ -253,16 +254,18 @@ WHERE request_id = %(request)s AND completed_at IS NULL
 # message_processing finds the open ones. A task that was ended by itself has its disposition by now, and is left.
 _END_TASKS = """
 WITH message AS (
-    UPDATE orchestrator_message SET status = %(complete)s, processed_at = statement_timestamp()
+    UPDATE orchestrator_message SET status = %(complete)s, processed_at = statement_timestamp(),
+        turn = (SELECT total - open FROM orchestrator_request WHERE id = %(request)s)
     WHERE request_id = %(request)s AND status = %(processing)s
       AND (%(state)s::int IS NULL OR state_number = %(state)s) AND (%(number)s::int IS NULL OR number = %(number)s)
-    RETURNING id, client_id, type, processed_at, number
+    RETURNING id, client_id, type, processed_at, number,
+        extract(epoch FROM processed_at - first_started_at)::float8 AS seconds
 ), task AS (
     UPDATE orchestrator_task AS task SET completed_at = %(completed_at)s, completed = %(completed)s
     FROM message
     WHERE task.request_id = %(request)s AND task.number = message.number AND task.completed_at IS NULL
 )
-SELECT id, client_id, type, processed_at FROM message
+SELECT id, client_id, type, processed_at, seconds FROM message
 """
 
 _GIVE_CUSTOMER = """

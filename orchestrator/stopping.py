@@ -37,9 +37,12 @@ WHERE id = ANY (%(ids)s) AND stopped_at IS NULL
 
 # message_in_request finds them. Claimed messages are left: their worker skips those that have not begun.
 _CANCEL_QUEUED = """
-UPDATE orchestrator_message SET status = %(cancelled)s, processed_at = statement_timestamp(), available_at = NULL
-WHERE request_id = ANY (%(ids)s) AND status = %(queued)s
-RETURNING id, request_id, client_id, type, processed_at, lane
+UPDATE orchestrator_message AS message SET status = %(cancelled)s, processed_at = statement_timestamp(),
+    available_at = NULL, turn = request.total - request.open
+FROM orchestrator_request AS request
+WHERE request.id = ANY (%(ids)s) AND message.request_id = request.id AND message.status = %(queued)s
+RETURNING message.id, message.request_id, message.client_id, message.type, message.processed_at, message.lane,
+    extract(epoch FROM message.processed_at - message.received_at)::float8
 """
 
 # The client gets back the turns that it didn't use: its next message stands behind its largest turn still queued, not
@@ -104,7 +107,7 @@ def stop_locked(cursor: CursorWrapper, request_ids: list[uuid.UUID], *, reason: 
     cursor.execute(_STOP, {"ids": request_ids, "reason": reason.value})
     cursor.execute(_CANCEL_QUEUED, {"ids": request_ids, **WORDS})
     rows = cursor.fetchall()
-    _pull_back_turns(cursor, {(client_id, lane) for _, _, client_id, _, _, lane in rows})
+    _pull_back_turns(cursor, {(client_id, lane) for _, _, client_id, _, _, lane, _ in rows})
     return [
         Finished(
             message_id=message_id,
@@ -113,8 +116,10 @@ def stop_locked(cursor: CursorWrapper, request_ids: list[uuid.UUID], *, reason: 
             type=message_type,
             status=Status.CANCELLED,
             processed_at=processed_at,
+            lane=lane,
+            seconds=seconds,
         )
-        for message_id, request_id, client_id, message_type, processed_at, _ in rows
+        for message_id, request_id, client_id, message_type, processed_at, lane, seconds in rows
     ]
 
 
