@@ -79,6 +79,7 @@ TEMPLATES = [
 WAYBILL_BEHIND_TLS = env.bool("WAYBILL_BEHIND_TLS", False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = WAYBILL_BEHIND_TLS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if WAYBILL_BEHIND_TLS else None
+WAYBILL_TRUSTED_PROXIES: list[str] = env.list("WAYBILL_TRUSTED_PROXIES", [])
 SILENCED_SYSTEM_CHECKS = [
     *("security.W002", "security.W003"),  # only the admin needs these two, and wears them: ADMIN_MIDDLEWARE
     *("security.W004", "security.W008"),  # insisting on TLS is the business of the proxy that ends it
@@ -88,6 +89,7 @@ house_logging.configure(level=env.str("LOG_LEVEL", "INFO"))
 
 # ---------------------------------------------------------------- parts
 WAYBILL_ROLE = env.str("WAYBILL_ROLE", "command", validate=lambda role: role in {"web", "worker", "beat", "command"})
+WAYBILL_ALIVE_FILE = env.str("WAYBILL_ALIVE_FILE", "")
 DATABASES = {"default": env.dj_db_url("DATABASE_URL")}
 _database = DATABASES["default"]
 _database["ENGINE"] = "django.db.backends.postgresql"
@@ -212,9 +214,11 @@ if _broker_is_redis:
         "socket_keepalive": True,
         "health_check_interval": 10,
     }
+CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "purge-idempotency-records": {
         "task": "orchestrator.purge_idempotency_records",
         "schedule": timedelta(minutes=10),
     },
+    "fold-tallies": {"task": "orchestrator.fold_tallies", "schedule": timedelta(minutes=5)},
 }

@@ -10,8 +10,10 @@ class OrchestratorConfig(AppConfig):
 
     def ready(self) -> None:
         """Make the engine's own message types known."""
-        from orchestrator import backend_types, echo, worker  # noqa: PLC0415 - models and Celery are ready only now
+        # Models and Celery are ready only now.
+        from orchestrator import audit, backend_types, echo, worker  # noqa: PLC0415
 
         echo.register()
         backend_types.register()
         worker.connect_signals()
+        audit.watch_logins()

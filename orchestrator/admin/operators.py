@@ -6,12 +6,14 @@ from django.contrib.auth.models import Group, User
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from orchestrator.admin.pages import Recorded
+
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserPage(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class UserPage(Recorded, UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """Who may open the desk."""
 
     form = UserChangeForm
@@ -20,5 +22,5 @@ class UserPage(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # generic in t
 
 
 @admin.register(Group)
-class GroupPage(GroupAdmin, ModelAdmin):
+class GroupPage(Recorded, GroupAdmin, ModelAdmin):
     """What a group of them may do."""

@@ -1,18 +1,86 @@
-"""What the desk's pages have in common: large tables are never counted, and some are only looked at.
+"""What the desk's pages have in common: large tables are never counted, some are only looked at, deeds are recorded.
 
 In: a table. Out: its list and its form. Called by the other files of this folder.
 """
 # ruff: noqa: ARG002 - Django calls with these arguments
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
+from orchestrator import audit
+from orchestrator.models import AuditAction
 
-class Page(ModelAdmin):
+
+class Recorded:
+    """Each row that is added, changed or deleted here has its entry in the audit log, and so has each attempt.
+
+    Entries hold names of fields, never their values: some are secrets.
+    """
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        """Record a new row."""
+        audit.record(audit.at_the_desk(request), self.deed(AuditAction.ADD, obj.pk), detail={"told": message})
+        return super().log_addition(request, obj, message)  # type: ignore[misc]  # a mixin before ModelAdmin
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        """Record which fields of a row were changed."""
+        audit.record(audit.at_the_desk(request), self.deed(AuditAction.CHANGE, obj.pk), detail={"told": message})
+        return super().log_change(request, obj, message)  # type: ignore[misc]
+
+    def log_deletions(self, request: HttpRequest, queryset: Iterable[Model]) -> Any:
+        """Record each row that is about to be deleted."""
+        for row in queryset:
+            audit.record(audit.at_the_desk(request), self.deed(AuditAction.DELETE, row.pk), detail={"was": str(row)})
+        return super().log_deletions(request, queryset)  # type: ignore[misc]
+
+    def changeform_view(self, request: HttpRequest, object_id: str | None = None, *more: Any, **context: Any) -> Any:
+        """Show or take a form; an attempt that isn't the user's to make is recorded."""
+        try:
+            answer = super().changeform_view(request, object_id, *more, **context)  # type: ignore[misc]
+        except PermissionDenied:
+            self.refuse(request, AuditAction.CHANGE if object_id else AuditAction.ADD, object_id, "not permitted")
+            raise
+        return answer
+
+    def delete_view(self, request: HttpRequest, object_id: str, *more: Any, **context: Any) -> Any:
+        """Delete a row; an attempt that isn't the user's to make is recorded."""
+        try:
+            return super().delete_view(request, object_id, *more, **context)  # type: ignore[misc]
+        except PermissionDenied:
+            self.refuse(request, AuditAction.DELETE, object_id, "not permitted")
+            raise
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *more: Any, obj: Model | None = None, **options: Any
+    ) -> HttpResponse:
+        """Show a form; one that was sent and can't be taken is recorded, by the names of its wrong fields."""
+        if request.method == "POST" and context.get("errors"):
+            wrong = ", ".join(sorted(context["adminform"].form.errors)) or "a row of a list"
+            action = AuditAction.CHANGE if obj else AuditAction.ADD
+            self.refuse(request, action, obj.pk if obj else None, f"can't be so: {wrong}")
+        answer: HttpResponse = super().render_change_form(  # type: ignore[misc]
+            request, context, *more, obj=obj, **options
+        )
+        return answer
+
+    def refuse(self, request: HttpRequest, action: AuditAction, key: object, reason: str) -> None:
+        """Record an attempt; looking is none."""
+        if request.method == "POST":
+            audit.refuse(audit.at_the_desk(request), self.deed(action, key), reason=reason)
+
+    def deed(self, action: AuditAction, key: object) -> audit.Deed:
+        """Name what is done to which row of this table."""
+        model_name: str = self.opts.model_name  # type: ignore[attr-defined]
+        return audit.Deed(action, model_name, "" if key is None else str(key))
+
+
+class Page(Recorded, ModelAdmin):
     """A list in key order, page by page, without a count and without sorts that no index serves."""
 
     paginator = InfinitePaginator

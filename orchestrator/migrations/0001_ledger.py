@@ -55,6 +55,40 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='AuditEntry',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('actor', models.TextField()),
+                ('actor_id', models.BigIntegerField(null=True)),
+                ('action', models.TextField()),
+                ('object_type', models.TextField()),
+                ('object_id', models.TextField()),
+                ('outcome', models.TextField(choices=[('done', 'Done'), ('refused', 'Refused')])),
+                ('detail', models.JSONField(db_default={}, default=dict)),
+                ('ip', models.GenericIPAddressField(null=True)),
+            ],
+            options={
+                'verbose_name': 'audit entry',
+                'verbose_name_plural': 'audit log',
+                'default_permissions': ('view',),
+                'indexes': [models.Index(fields=['actor', '-id'], name='audit_actor'), models.Index(fields=['action', '-id'], name='audit_action'), models.Index(fields=['object_id', '-id'], name='audit_object'), models.Index(fields=['at'], name='audit_at'), models.Index(condition=models.Q(('outcome', 'refused')), fields=['-id'], name='audit_refused')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('outcome__in', ['done', 'refused'])), name='audit_outcome_known')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ReplayedMessage',
+            fields=[
+                ('copy_id', models.UUIDField(primary_key=True, serialize=False)),
+                ('copy_request_id', models.UUIDField()),
+                ('original_id', models.UUIDField()),
+                ('original_request_id', models.UUIDField()),
+            ],
+            options={
+                'indexes': [models.Index(fields=['original_request_id', 'original_id'], name='replayed_originals'), models.Index(fields=['copy_request_id'], name='replayed_copies')],
+            },
+        ),
+        migrations.CreateModel(
             name='Request',
             fields=[
                 ('id', models.UUIDField(primary_key=True, serialize=False)),
@@ -78,6 +112,9 @@ class Migration(migrations.Migration):
                 ('cancelled', models.IntegerField(db_default=0, default=0)),
                 ('client', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, to='orchestrator.client')),
             ],
+            options={
+                'permissions': [('cancel_request', 'Can cancel a request'), ('replay_request', 'Can replay failed messages')],
+            },
         ),
         migrations.CreateModel(
             name='Worker',
@@ -90,6 +127,9 @@ class Migration(migrations.Migration):
                 ('heartbeat_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('draining', models.BooleanField(db_default=False, default=False)),
             ],
+            options={
+                'permissions': [('drain_worker', 'Can drain a worker')],
+            },
         ),
         migrations.CreateModel(
             name='Backend',
@@ -105,6 +145,7 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(auto_now=True, db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
+                'permissions': [('call_backend', 'Can make a test call')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('timeout_seconds__gt', 0)), name='backend_timeout_positive'), models.CheckConstraint(condition=models.Q(('attempts__gte', 1)), name='backend_attempts_positive')],
             },
         ),
@@ -162,6 +203,7 @@ class Migration(migrations.Migration):
                 ('paused', models.BooleanField(db_default=False, default=False)),
             ],
             options={
+                'permissions': [('pause_lane', 'Can pause and resume a lane')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('clock__gte', 0)), name='lane_clock_not_negative')],
             },
         ),
@@ -193,6 +235,9 @@ class Migration(migrations.Migration):
                 ('client', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, to='orchestrator.client')),
                 ('request', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='orchestrator.request')),
             ],
+            options={
+                'permissions': [('unmask_message', 'Can see the fields that are masked (WAYBILL_MASKED_FIELDS)')],
+            },
         ),
         migrations.CreateModel(
             name='State',
@@ -266,7 +311,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='request',
-            index=models.Index(condition=models.Q(('open__gt', 0)), fields=['client'], name='request_open'),
+            index=models.Index(condition=models.Q(('open__gt', 0)), fields=['client', 'id'], name='request_open'),
+        ),
+        migrations.AddIndex(
+            model_name='request',
+            index=models.Index(condition=models.Q(('failed__gt', 0)), fields=['client', 'id'], name='request_with_failures'),
+        ),
+        migrations.AddIndex(
+            model_name='request',
+            index=models.Index(condition=models.Q(('stopped_at__isnull', False)), fields=['client', 'id'], name='request_stopped'),
         ),
         migrations.AddIndex(
             model_name='request',
@@ -315,6 +368,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='message',
             index=models.Index(condition=models.Q(('status__in', [orchestrator.lifecycle.Status['CANCELLED'], orchestrator.lifecycle.Status['FAILED'], orchestrator.lifecycle.Status['INVALID']])), fields=['client', 'status', '-received_at'], name='message_unsuccessful'),
+        ),
+        migrations.AddIndex(
+            model_name='message',
+            index=models.Index(condition=models.Q(('status', orchestrator.lifecycle.Status['FAILED'])), fields=['type', 'processed_at', 'id'], name='message_failures'),
         ),
         migrations.AddConstraint(
             model_name='message',

@@ -18,6 +18,7 @@ class Backend(models.Model):
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 
     class Meta:
+        permissions = [("call_backend", "Can make a test call")]
         constraints = [
             models.CheckConstraint(condition=models.Q(timeout_seconds__gt=0), name="backend_timeout_positive"),
             models.CheckConstraint(condition=models.Q(attempts__gte=1), name="backend_attempts_positive"),

@@ -12,6 +12,7 @@ class Lane(models.Model):
     paused = models.BooleanField(default=False, db_default=False)
 
     class Meta:
+        permissions = [("pause_lane", "Can pause and resume a lane")]
         constraints = [
             models.CheckConstraint(condition=models.Q(clock__gte=0), name="lane_clock_not_negative"),
         ]

@@ -14,6 +14,11 @@ class Message(models.Model):
 
     `payload` and `result` are the JSON text that came: faithful, and never encoded again. No update of a message is
     HOT, so each index is paid at insert, claim and outcome: they are few, partial, and each names its query.
+
+    `turn` is its place in its lane until it is final, and from then on its place in the order in which the request's
+    messages became final: how many were so before the transaction that made it so, which held the request's lock. So
+    (turn, number) never falls from one commit to the next, whatever clocks do, and a reader that knows the last one it
+    has seen misses none: see `tracking/gateway/following.py`.
     """
 
     id = models.UUIDField(primary_key=True)
@@ -46,6 +51,7 @@ class Message(models.Model):
     processed_at = models.DateTimeField(null=True)
 
     class Meta:
+        permissions = [("unmask_message", "Can see the fields that are masked (WAYBILL_MASKED_FIELDS)")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(status__in=_FINAL, processed_at__isnull=False)
@@ -108,6 +114,10 @@ class Message(models.Model):
                 fields=["client", "status", "-received_at"],
                 name="message_unsuccessful",
                 condition=Q(status__in=sorted(UNSUCCESSFUL)),
+            ),
+            # The desk and replaying: a type's failures, by when they failed. Only a failure pays for it.
+            models.Index(
+                fields=["type", "processed_at", "id"], name="message_failures", condition=Q(status=Status.FAILED)
             ),
         ]
 

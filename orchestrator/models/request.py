@@ -36,6 +36,10 @@ class Request(models.Model):
     cancelled = models.IntegerField(default=0, db_default=0)
 
     class Meta:
+        permissions = [
+            ("cancel_request", "Can cancel a request"),
+            ("replay_request", "Can replay failed messages"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(total=F("open") + F("complete") + F("failed") + F("invalid") + F("cancelled")),
@@ -64,8 +68,11 @@ class Request(models.Model):
                 name="request_batch_reference",
                 condition=Q(batch_reference__isnull=False),
             ),
-            # intake: the bounded count of a client's open requests.
-            models.Index(fields=["client"], name="request_open", condition=Q(open__gt=0)),
+            # intake: the bounded count of a client's open requests; the desk: the open ones, newest first.
+            models.Index(fields=["client", "id"], name="request_open", condition=Q(open__gt=0)),
+            # The desk: those with failures, and those that were stopped, newest first.
+            models.Index(fields=["client", "id"], name="request_with_failures", condition=Q(failed__gt=0)),
+            models.Index(fields=["client", "id"], name="request_stopped", condition=Q(stopped_at__isnull=False)),
             # recovery: deadlines that have passed.
             models.Index(
                 fields=["deadline_at"],

@@ -15,6 +15,9 @@ class Worker(models.Model):
     heartbeat_at = models.DateTimeField(db_default=Now())
     draining = models.BooleanField(default=False, db_default=False)
 
+    class Meta:
+        permissions = [("drain_worker", "Can drain a worker")]
+
     def __str__(self) -> str:
         """Say where the process runs."""
         return f"{self.host}:{self.pid}"

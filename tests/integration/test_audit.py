@@ -1,0 +1,199 @@
+"""The audit log: every deed of an operator leaves an entry that nobody can change."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.test import Client as Browser
+from django.test import override_settings
+
+from orchestrator import audit, remote
+from orchestrator.models import AuditAction, AuditEntry, AuditOutcome, Backend, Client
+from tests import engine, factories
+from tests.integration.test_admin import backend_form, client_form
+
+pytestmark = pytest.mark.django_db
+
+SOMEBODY = audit.Actor("somebody", 7, "192.0.2.1")
+SOMETHING = audit.Deed(AuditAction.CHANGE, "lane", "Echo")
+
+
+@pytest.fixture
+def user() -> User:
+    return User.objects.create_superuser("operator", password="open")
+
+
+@pytest.fixture
+def browser(user: User) -> Browser:
+    browser = Browser()
+    browser.force_login(user)
+    return browser
+
+
+def last() -> AuditEntry:
+    entry = AuditEntry.objects.order_by("-id").first()
+    assert entry is not None
+    return entry
+
+
+def told(entry: AuditEntry) -> tuple[str, str, str, str, str]:
+    return entry.actor, entry.action, entry.object_type, entry.object_id, entry.outcome
+
+
+def test_an_entry_says_who_did_what_to_which_object_when_and_from_where() -> None:
+    audit.record(SOMEBODY, SOMETHING, detail={"queue": "slow"})
+
+    entry = last()
+    assert told(entry) == ("somebody", "change", "lane", "Echo", AuditOutcome.DONE)
+    assert (entry.actor_id, entry.ip, entry.detail) == (7, "192.0.2.1", {"queue": "slow"})
+    assert entry.at is not None
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE orchestrator_auditentry SET actor = 'me'", "DELETE FROM orchestrator_auditentry"]
+)
+def test_an_entry_is_never_changed(statement: str) -> None:
+    audit.record(SOMEBODY, SOMETHING)
+
+    with pytest.raises(IntegrityError, match="never changed"), transaction.atomic():
+        engine.run(statement)
+
+    assert last().actor == "somebody"
+
+
+class TestAnAttempt:
+    def test_stands_with_its_entry(self) -> None:
+        with audit.attempt(SOMEBODY, SOMETHING, detail={"a": 1}) as detail:
+            factories.make_client(client_id="acme")
+            detail["b"] = 2
+
+        assert last().detail == {"a": 1, "b": 2}
+
+    def test_that_is_refused_is_undone_and_has_its_entry(self) -> None:
+        def make_and_refuse() -> None:
+            with audit.attempt(SOMEBODY, SOMETHING, refusals=(ValueError,)):
+                factories.make_client(client_id="acme")
+                raise ValueError("no")
+
+        with pytest.raises(ValueError, match="no"):
+            make_and_refuse()
+
+        assert not Client.objects.exists()
+        assert (last().outcome, last().detail) == (AuditOutcome.REFUSED, {"reason": "no"})
+
+    def test_that_fails_otherwise_leaves_none(self) -> None:
+        with pytest.raises(KeyError), audit.attempt(SOMEBODY, SOMETHING, refusals=(ValueError,)):
+            raise KeyError
+
+        assert not AuditEntry.objects.exists()
+
+    def test_with_texts_without_end_or_sense_is_recorded(self) -> None:
+        audit.refuse(audit.Actor("n\x00me" * 100), SOMETHING, reason="\ud800" + "x" * 10_000, detail={"list": ["\x00"]})
+
+        assert len(last().actor) == 150
+        assert len(last().detail["reason"]) == 1000
+
+
+class TestTheDesk:
+    def test_records_logins(self, user: User) -> None:
+        browser = Browser(REMOTE_ADDR="192.0.2.9")
+
+        browser.post("/admin/login/", {"username": "operator", "password": "wrong"})
+        failed = last()
+        browser.post("/admin/login/", {"username": "operator", "password": "open"})
+        logged_in = last()
+        browser.post("/admin/logout/")
+
+        assert told(failed) == ("operator", "log in", "user", "operator", AuditOutcome.REFUSED)
+        assert "wrong" not in str(failed.detail).replace("wrong name or password", "")
+        assert told(logged_in) == ("operator", "log in", "user", str(user.pk), AuditOutcome.DONE)
+        assert told(last())[1] == "log out"
+        assert {entry.ip for entry in AuditEntry.objects.all()} == {"192.0.2.9"}
+
+    def test_records_rows_that_are_added_changed_and_deleted(self, browser: Browser) -> None:
+        browser.post("/admin/orchestrator/backend/add/", backend_form(headers="Authorization: Bearer hidden"))
+        added = last()
+        browser.post("/admin/orchestrator/backend/Parcel/change/", backend_form(attempts="2"))
+        changed = last()
+        browser.post("/admin/orchestrator/backend/Parcel/delete/", {"post": "yes"})
+
+        assert told(added) == ("operator", "add", "backend", "Parcel", AuditOutcome.DONE)
+        assert "hidden" not in str(added.detail)
+        assert told(changed)[1:] == ("change", "backend", "Parcel", AuditOutcome.DONE)
+        assert "ttempts" in str(changed.detail)
+        assert told(last())[1:] == ("delete", "backend", "Parcel", AuditOutcome.DONE)
+
+    def test_records_a_form_that_was_refused_without_what_was_typed(self, browser: Browser) -> None:
+        browser.post("/admin/orchestrator/backend/add/", backend_form(headers="hidden"))
+
+        assert told(last())[1:] == ("add", "backend", "", AuditOutcome.REFUSED)
+        assert "headers" in last().detail["reason"]
+        assert "hidden" not in str(last().detail)
+        assert not Backend.objects.exists()
+
+    def test_records_an_attempt_that_is_not_permitted(self) -> None:
+        client = factories.make_client()
+        browser = Browser()
+        browser.force_login(User.objects.create_user("visitor", password="open", is_staff=True))
+
+        changed = browser.post(f"/admin/orchestrator/client/{client.pk}/change/", client_form())
+        attempt = last()
+        deleted = browser.post(f"/admin/orchestrator/client/{client.pk}/delete/", {"post": "yes"})
+
+        assert (changed.status_code, deleted.status_code) == (403, 403)
+        assert told(attempt) == ("visitor", "change", "client", str(client.pk), AuditOutcome.REFUSED)
+        assert told(last())[1] == "delete"
+
+    def test_records_users_and_their_passwords_without_telling_them(self, browser: Browser) -> None:
+        form = {
+            "username": "new",
+            "password1": "very-hidden-1",
+            "password2": "very-hidden-1",
+            "usable_password": "true",
+        }
+
+        browser.post("/admin/auth/user/add/", form)
+
+        assert told(last())[1:3] == ("add", "user")
+        assert "hidden" not in str(last().detail)
+
+    def test_shows_the_log_and_lets_nobody_touch_it(self, browser: Browser) -> None:
+        audit.record(SOMEBODY, SOMETHING)
+        audit.refuse(SOMEBODY, audit.Deed(AuditAction.PAUSE, "lane", "nowhere"), reason="no such lane")
+        page = "/admin/orchestrator/auditentry/"
+
+        def shown(**query: str) -> list[str]:
+            return [entry.action for entry in browser.get(page, query).context["cl"].result_list]
+
+        assert shown(q="somebody") == ["pause", "change"]
+        assert shown(q="Echo") == ["change"]
+        assert shown(q="Ech") == []
+        assert shown(action="pause") == ["pause"]
+        assert shown(outcome="refused") == ["pause"]
+        key = last().pk
+        assert browser.get(f"{page}{key}/change/").status_code == 200
+        assert browser.get(f"{page}add/").status_code == 403
+        assert browser.post(f"{page}{key}/change/", {"actor": "me"}).status_code == 403
+        assert browser.post(f"{page}{key}/delete/", {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("trusted", "remote_address", "forwarded", "seen"),
+    [
+        ([], "192.0.2.1", "203.0.113.5", "192.0.2.1"),
+        (["10.0.0.0/8"], "10.0.0.1", "203.0.113.5", "203.0.113.5"),
+        (["10.0.0.0/8"], "10.0.0.1", "1.2.3.4, 203.0.113.5, 10.9.9.9", "203.0.113.5"),
+        (["10.0.0.0/8"], "192.0.2.1", "203.0.113.5", "192.0.2.1"),
+        (["10.0.0.1"], "10.0.0.1", "nonsense", "10.0.0.1"),
+        (["10.0.0.1"], "10.0.0.1", "", "10.0.0.1"),
+        (["::1"], "::1", "2001:db8::1", "2001:db8::1"),
+        (["10.0.0.1"], "::ffff:10.0.0.1", "203.0.113.5", "203.0.113.5"),
+        (["10.0.0.1"], "", "203.0.113.5", None),
+    ],
+)
+def test_an_address_is_believed_only_from_a_trusted_proxy(
+    trusted: list[str], remote_address: str, forwarded: str, seen: str | None
+) -> None:
+    with override_settings(WAYBILL_TRUSTED_PROXIES=trusted):
+        meta = {"REMOTE_ADDR": remote_address, "HTTP_X_FORWARDED_FOR": forwarded}
+
+        assert remote.find_address(meta) == seen
