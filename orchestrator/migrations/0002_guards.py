@@ -34,6 +34,8 @@ ALTER TABLE orchestrator_lane SET (fillfactor = 20);
 ALTER TABLE orchestrator_clientlane SET (fillfactor = 50);
 ALTER TABLE orchestrator_claim SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 ALTER TABLE orchestrator_worker SET (fillfactor = 50);
+ALTER TABLE orchestrator_breaker SET (fillfactor = 20);
+ALTER TABLE orchestrator_bucket SET (fillfactor = 20);
 ALTER TABLE orchestrator_tally SET (fillfactor = 50);
 ALTER TABLE orchestrator_message SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_threshold = 10000, autovacuum_analyze_scale_factor = 0.02);

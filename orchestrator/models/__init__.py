@@ -2,6 +2,7 @@
 
 from orchestrator.models.audit_entry import AuditAction, AuditEntry, AuditOutcome
 from orchestrator.models.backend import Backend
+from orchestrator.models.breaker import Breaker, Bucket
 from orchestrator.models.client import Client, ClientSecret, Scope
 from orchestrator.models.idempotency_record import IdempotencyRecord
 from orchestrator.models.lane import ClientLane, Lane
@@ -19,6 +20,8 @@ __all__ = [
     "AuditEntry",
     "AuditOutcome",
     "Backend",
+    "Breaker",
+    "Bucket",
     "Claim",
     "Client",
     "ClientLane",

@@ -12,6 +12,12 @@ class Backend(models.Model):
     timeout_seconds = models.FloatField(default=30.0, db_default=30.0)
     attempts = models.PositiveSmallIntegerField(default=5, db_default=5)
     lane = models.TextField(blank=True, default="", db_default="", help_text="empty: the type's own lane")
+    concurrency = models.PositiveIntegerField(null=True, blank=True, help_text="calls in flight, of all workers")
+    rate = models.FloatField(null=True, blank=True, help_text="calls a second, of all workers")
+    burst = models.PositiveIntegerField(null=True, blank=True, help_text="calls at once; empty: a fifth of a second's")
+    breaker = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="failures in a row that open the breaker; 0: never; empty: as the house"
+    )
     mandatory = models.BooleanField(default=False, db_default=False)
     headers_sealed = models.BinaryField(null=True, editable=False)
     schema = models.JSONField(null=True, blank=True, help_text="JSON Schema of the message's own fields")
@@ -22,6 +28,12 @@ class Backend(models.Model):
         constraints = [
             models.CheckConstraint(condition=models.Q(timeout_seconds__gt=0), name="backend_timeout_positive"),
             models.CheckConstraint(condition=models.Q(attempts__gte=1), name="backend_attempts_positive"),
+            models.CheckConstraint(
+                condition=(models.Q(concurrency__isnull=True) | models.Q(concurrency__gte=1))
+                & (models.Q(rate__isnull=True) | models.Q(rate__gt=0))
+                & (models.Q(burst__isnull=True) | models.Q(burst__gte=1)),
+                name="backend_limits_positive",
+            ),
         ]
 
     def __str__(self) -> str:
