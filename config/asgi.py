@@ -24,7 +24,7 @@ from servestatic import ServeStaticASGI  # type: ignore[import-untyped] # noqa: 
 
 from config.bridge import Bridge  # noqa: E402
 from config.uploads import Uploads  # noqa: E402
-from orchestrator import dispatch  # noqa: E402
+from orchestrator import dispatch, tallies  # noqa: E402
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -41,6 +41,7 @@ _bridge = Bridge(
         most_together=settings.WAYBILL_WEB_BODIES * settings.WAYBILL_MAX_BODY_BYTES,
     ),
 )
+_figures = tallies.Writer()
 
 
 def _give_large_bodies_back() -> None:
@@ -92,10 +93,12 @@ def _warm_up() -> None:
     """Load every view and open the way to the broker, so that the first client does not pay for it."""
     _ = get_resolver().url_patterns
     dispatch.warm_up()
+    _figures.start()
 
 
 def _wind_down() -> None:
     _bridge.close()
+    _figures.stop()
     connections.close_all()
     for connection in connections.all(initialized_only=True):
         close_pool = getattr(connection, "close_pool", None)

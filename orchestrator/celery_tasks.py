@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 from django.db import close_old_connections
 
-from orchestrator import dispatch, idempotency, worker
+from orchestrator import dispatch, idempotency, tallies, worker
 
 
 @shared_task(name=dispatch.DRAIN)
@@ -20,3 +20,10 @@ def purge_idempotency_records(**_: Any) -> None:
     """Delete the answers kept for idempotency keys that have expired."""
     close_old_connections()
     idempotency.purge()
+
+
+@shared_task(name="orchestrator.fold_tallies")
+def fold_tallies(**_: Any) -> None:
+    """Put old figures together."""
+    close_old_connections()
+    tallies.fold()

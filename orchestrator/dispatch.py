@@ -22,8 +22,9 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from kombu import Connection, pools
 
-from orchestrator import failpoints
+from orchestrator import failpoints, measures
 from orchestrator.failpoints import Place
+from orchestrator.measures import Event
 
 log = structlog.get_logger(__name__)
 
@@ -50,9 +51,12 @@ def wake_all(lanes: Iterable[str]) -> None:
 def wake(lane: str) -> None:
     """Wake a lane, unless a wake-up for it is already on its way."""
     if not _broker_rest.over():
+        measures.count(Event.WAKE_SPARED, lane=lane)
         return  # the broker failed within the last second: the sweep takes over
     raised = _raise_flag(lane)
-    if raised is not Raised.BY_ANOTHER:
+    if raised is Raised.BY_ANOTHER:
+        measures.count(Event.WAKE_SPARED, lane=lane)
+    else:
         failpoints.pass_by(Place.FLAG_RAISED)
         published = wake_regardless(lane)
         if not published and raised is Raised.BY_US:
@@ -66,7 +70,9 @@ def wake_regardless(lane: str) -> bool:
     except Exception as error:  # noqa: BLE001 - a broker fails in as many ways as there are transports
         _broker_rest.begin()
         log.warning("wake-up not published", lane=lane, error=repr(error))
+        measures.count(Event.NOT_WOKEN, lane=lane)
         return False
+    measures.count(Event.WOKEN, lane=lane)
     return True
 
 

@@ -6,7 +6,7 @@ through the worker process; at most one drain a lane and process runs at a time.
 
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,11 +15,12 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
-from orchestrator import database_errors, dispatch, failpoints, handlers, processing, queue
+from orchestrator import database_errors, dispatch, failpoints, handlers, measures, processing, queue
 from orchestrator.calls import Calls
 from orchestrator.failpoints import Place
 from orchestrator.handlers import Kind, MessageType
 from orchestrator.holdings import Closed
+from orchestrator.measures import Event
 from orchestrator.outcomes import FAILURES
 from orchestrator.pace import Pace
 from orchestrator.queue import Batch, Claimed
@@ -144,8 +145,14 @@ class LaneDrain:
         batch = queue.claim(worker_id=process.identity.id, lane=self.lane, limit=limit, floor=floor, alone=alone)
         failpoints.pass_by(Place.CLAIMED)
         process.holdings.add(batch.messages, since=sent_at)
+        self._measure(batch)
         process.stops.note_claimed((message.request_id for message in batch.messages), at=sent_at)
         return batch
+
+    def _measure(self, batch: Batch) -> None:
+        measures.count(Event.CLAIMS, int(bool(batch.messages)), lane=self.lane)
+        for message_type, n in Counter(message.type for message in batch.messages).items():
+            measures.count(Event.CLAIMED, n, of_type=message_type, lane=self.lane)
 
     def _run_suspect(self) -> None:
         """Run one suspect with nothing else claimed in this process, so that its loss would be its own."""

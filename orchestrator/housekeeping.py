@@ -15,7 +15,7 @@ import structlog
 from django.conf import settings
 from django.db import close_old_connections, connection
 
-from orchestrator import dispatch, failpoints, queue, recovery, stopping
+from orchestrator import alive, dispatch, failpoints, queue, recovery, stopping, tallies
 from orchestrator.deafness import Deafness
 from orchestrator.failpoints import Place
 
@@ -35,7 +35,12 @@ class Housekeeping:
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
         self._renewed_at = float("-inf")
         self._woken_at: dict[str, float] = {}
+        self._measured_at = float("-inf")
         self._deafness = Deafness(queues=process.identity.queues)
+        self._chores = (
+            *(self._release, self._suspect, self._give_back),
+            *(self._forget, self._expire, self._wake, self._measure_when_due),
+        )
 
     def start(self) -> None:
         """Renew once, so that the worker is known, and begin to sweep."""
@@ -53,7 +58,8 @@ class Housekeeping:
 
     def _run(self) -> None:
         while not self._stop.wait(settings.WAYBILL_SWEEP * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter
-            for chore in (self._release, self._suspect, self._give_back, self._forget, self._expire, self._wake):
+            alive.show()
+            for chore in self._chores:
                 self._end_if_hung()
                 self._attempt(self._renew_when_due)  # before each: a slow chore must not cost the leases
                 self._attempt(chore)
@@ -109,6 +115,13 @@ class Housekeeping:
                 answered = dispatch.wake_regardless(lane.name) and answered
                 self._woken_at[lane.name] = now
         self._exit_if_deaf([lane.queue for lane in lanes], broker_answers=answered)
+
+    def _measure_when_due(self) -> None:
+        """Write this process's figures once a heartbeat."""
+        now = time.monotonic()
+        if now - self._measured_at >= settings.WAYBILL_HEARTBEAT:
+            self._measured_at = now
+            tallies.write()
 
     # ------------------------------------------------------------ the exits
 

@@ -3,17 +3,21 @@
 In: what intake decided. Out: rows. Called by intake, within its transaction.
 """
 
+import functools
 import json
 import struct
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db import connection
+from django.db import connection, transaction
 
+from orchestrator import measures
 from orchestrator.lifecycle import FINAL, UNSUCCESSFUL, ErrorPolicy, Status, StopReason
+from orchestrator.measures import Event
 from orchestrator.stopping import EXTERNAL_DOOR
 
 
@@ -108,6 +112,14 @@ def copy_messages(rows: Sequence[NewRow], *, request_id: uuid.UUID, client_id: i
     encoded = _encode(rows, request_id=request_id, client_id=client_id, received_at=received_at)
     with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(_COPY) as copy:
         copy.write(b"".join(encoded))
+    transaction.on_commit(functools.partial(_measure, rows))
+
+
+def _measure(rows: Sequence[NewRow]) -> None:
+    for (message_type, lane, status), n in Counter((row.type, row.lane, row.status) for row in rows).items():
+        measures.count(Event.RECEIVED, n, of_type=message_type, lane=lane)
+        if status in FINAL:
+            measures.observe(measures.final(status), [0.0] * n, of_type=message_type, lane=lane)
 
 
 def has_request(request_id: uuid.UUID) -> bool:

@@ -19,7 +19,7 @@ from celery import signals
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from orchestrator import dispatch, failpoints, queue
+from orchestrator import dispatch, failpoints, queue, tallies
 from orchestrator.drain import LaneDrain
 from orchestrator.failpoints import Place
 from orchestrator.gate import Gate
@@ -120,6 +120,7 @@ class WorkerProcess:
         """Record what is left; leave the list of workers; call the others to what was given back."""
         if self.recorder.close(timeout=_AFTER_GRACE):
             queue.leave(self.identity.id)
+            tallies.write_last()
         dispatch.wake_all(self._lanes)
 
     def _rest(self, *, begun: set[uuid.UUID]) -> list[Outcome]:
