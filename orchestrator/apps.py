@@ -11,9 +11,10 @@ class OrchestratorConfig(AppConfig):
     def ready(self) -> None:
         """Make the engine's own message types known."""
         # Models and Celery are ready only now.
-        from orchestrator import audit, backend_types, echo, worker  # noqa: PLC0415
+        from orchestrator import audit, backend_types, echo, roles, worker  # noqa: PLC0415
 
         echo.register()
         backend_types.register()
         worker.connect_signals()
         audit.watch_logins()
+        roles.declare_engine()
