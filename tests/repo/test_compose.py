@@ -24,7 +24,8 @@ def test_it_is_a_compose_file() -> None:
 
 
 def test_it_has_the_five_parts_and_the_migration() -> None:
-    assert set(SERVICES) == {"postgres", "redis", "migrate", "web", "worker", "beat"}
+    always = {name for name, service in SERVICES.items() if "profiles" not in service}
+    assert always == {"postgres", "redis", "migrate", "web", "worker", "beat"}
     assert SERVICES["postgres"]["image"] == "postgres:18"
     assert SERVICES["redis"]["image"] == "redis:8"
 
@@ -53,6 +54,31 @@ def test_its_database_has_the_settings_of_make_up() -> None:
 
 def test_its_broker_never_evicts_a_wake_up() -> None:
     assert SERVICES["redis"]["command"][-2:] == ["--maxmemory-policy", "noeviction"]
+
+
+def test_what_is_optional_belongs_to_a_profile_and_is_asked_for_by_nothing_else() -> None:
+    profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
+    required = {
+        other
+        for service in SERVICES.values()
+        for other, condition in service.get("depends_on", {}).items()
+        if condition.get("required", True)
+    }
+
+    assert profiles == {"rabbitmq": ["rabbitmq"], "prometheus": ["observability"], "grafana": ["observability"]}
+    assert required.isdisjoint(profiles)
+
+
+def test_every_file_that_it_mounts_is_there() -> None:
+    mounted = [
+        volume.split(":")[0]
+        for service in SERVICES.values()
+        for volume in service.get("volumes", [])
+        if volume[0] == "."
+    ]
+
+    assert [path for path in mounted if not (ROOT / path).exists()] == []
+    assert mounted
 
 
 def test_its_workers_can_be_scaled() -> None:
