@@ -1,11 +1,11 @@
-"""What all worker processes share about a lane's back ends: is the way to them open, and how fast may they be called."""
+"""What all worker processes share about a lane's back ends: do they answer, and how fast may they be called?"""
 
 from django.db import models
 from django.db.models import Q
 
 
 class Breaker(models.Model):
-    """A lane's circuit breaker, and how its back ends have lately fared (see `breakers.py`). A lane without a row: closed.
+    """A lane's circuit breaker, and how its back ends have lately fared (see `breakers.py`). No row: closed.
 
     `failures` came one after the other, over all processes. `opened_at` is set while the breaker is open; then one
     message is let through from `probe_at` on, and `probing_until` keeps others back while it is out. `held_until`: a
