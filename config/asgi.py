@@ -7,6 +7,7 @@ Called by granian, once per process.
 import asyncio
 import ctypes
 import os
+import signal
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ from servestatic import ServeStaticASGI  # type: ignore[import-untyped] # noqa: 
 
 from config.bridge import Bridge  # noqa: E402
 from config.uploads import Uploads  # noqa: E402
-from orchestrator import dispatch, tallies  # noqa: E402
+from orchestrator import dispatch, following, tallies  # noqa: E402
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -81,12 +82,24 @@ async def _live(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            _end_waits_at_a_stop()
             await asyncio.to_thread(_warm_up)
             await send({"type": "lifespan.startup.complete"})
         else:
             await asyncio.to_thread(_wind_down)
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+def _end_waits_at_a_stop() -> None:
+    """Let those that wait go when a signal asks the server to stop.
+
+    granian tells the application only when the last connection has ended, and kills it if that takes too long. Its own
+    handlers hang on the event loop's wake-up, which a handler of Python's leaves as it is: both are called.
+    """
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(following.WATCHER.close))
 
 
 def _warm_up() -> None:

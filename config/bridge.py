@@ -9,7 +9,9 @@ A view streams by returning a `StreamingHttpResponse`; it says nothing to us bef
 - With a plain iterator, each chunk is one turn in the pool: between two chunks no thread and no database connection is
   held, however slowly the client reads. So each `next()` must be whole in itself: one short statement, no transaction
   or cursor left open.
-- With an async iterator the event loop pulls it: for what waits (events, long polls). It must not block.
+- With an async iterator the event loop pulls it: for what waits (events). It must not block.
+A view that has nothing to say yet returns a `Later`: it is asked anew when what it waits for has come, and meanwhile no
+thread, no place in the queue and no connection is held (long polls).
 A failure in mid-stream cuts the connection, so that the client can tell. A client that goes away ends its stream.
 """
 
@@ -28,7 +30,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from config.uploads import Receive, Upload, Uploads
-from orchestrator.api import problems
+from orchestrator.api import problems, waiting
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +51,11 @@ class Answer:
     headers: list[tuple[bytes, bytes]]
     body: bytes
     stream: StreamingHttpResponse | None = None
+    later: waiting.Later | None = None
+
+
+_GONE = Answer(499, [], b"")
+"""For a client that went away while it waited: nobody reads it."""
 
 
 class Bridge:
@@ -79,18 +86,28 @@ class Bridge:
         headers = _join_headers(scope["headers"])
         try:
             async with self._uploads.body(receive, headers=headers) as upload:
-                return await self._ask_django(scope, headers, upload)
+                return await self._ask_until_answered(scope, headers, upload, receive)
         except problems.Problem as problem:
             return _whole(problems.respond(scope["path"], problem))
         except Exception:
             log.exception("unanticipated failure outside Django", method=scope["method"], path=scope["path"])
             return _whole(problems.respond(scope["path"], problems.Problem(500, "Internal server error")))
 
-    async def _ask_django(self, scope: Scope, headers: Mapping[bytes, bytes], upload: Upload) -> Answer:
-        body = await upload.read()
-        environ = _environ(scope, headers, body)
+    async def _ask_until_answered(
+        self, scope: Scope, headers: Mapping[bytes, bytes], upload: Upload, receive: Receive
+    ) -> Answer:
+        environ = _environ(scope, headers, await upload.read())
         if health := self._health_pools.get(scope["raw_path"].rstrip(b"/")):
             return await self._patiently(asyncio.get_running_loop().run_in_executor(health, self._run, environ))
+        answer = await self._ask_django(environ)
+        while answer.later is not None:
+            upload.release()
+            if not await _wait_or_leave(answer.later, receive):
+                return _GONE
+            answer = await self._ask_django(_environ(scope, headers, b"", waited=answer.later))
+        return answer
+
+    async def _ask_django(self, environ: dict[str, Any]) -> Answer:
         if self._room <= 0:
             raise problems.Problem(503, "The service is too busy at present, please try again")
         self._room -= 1
@@ -116,6 +133,9 @@ class Bridge:
     def _run(self, environ: dict[str, Any]) -> Answer:
         """Call Django in a thread. Its database connection goes back to the pool before the answer goes out."""
         response: Any = self._handler(environ, _start_response)
+        if isinstance(response, waiting.Later):
+            response.close()
+            return Answer(response.status_code, [], b"", later=response)
         if response.streaming:
             close_old_connections()
             return Answer(response.status_code, _encode_headers(response), b"", response)
@@ -185,6 +205,18 @@ async def _wait_until_gone(receive: Receive) -> None:
         pass
 
 
+async def _wait_or_leave(later: waiting.Later, receive: Receive) -> bool:
+    """Wait until the view can be asked anew; False when its client has gone away meanwhile."""
+    until = asyncio.ensure_future(later.until())
+    gone = asyncio.ensure_future(_wait_until_gone(receive))
+    try:
+        await asyncio.wait({until, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return not gone.done()
+    finally:
+        gone.cancel()
+        await _abandon(until)
+
+
 async def _abandon(chunk: "asyncio.Future[Any]") -> None:
     """Give a chunk up that nobody wants: one that waits is cancelled, one in a thread ends by itself."""
     chunk.cancel()
@@ -225,7 +257,9 @@ def _join_headers(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return joined
 
 
-def _environ(scope: Scope, headers: Mapping[bytes, bytes], body: bytes) -> dict[str, Any]:
+def _environ(
+    scope: Scope, headers: Mapping[bytes, bytes], body: bytes, *, waited: waiting.Later | None = None
+) -> dict[str, Any]:
     """Build the WSGI environment (PEP 3333): text in it is bytes, decoded as Latin-1."""
     server, port = scope.get("server") or ("unknown", 0)
     client, client_port = scope.get("client") or ("", 0)
@@ -233,25 +267,31 @@ def _environ(scope: Scope, headers: Mapping[bytes, bytes], body: bytes) -> dict[
     content_type = environ.pop("HTTP_CONTENT_TYPE", "")
     for replaced in ("HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"):
         environ.pop(replaced, None)
-    return environ | {
-        "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
-        "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "CONTENT_TYPE": content_type,
-        "CONTENT_LENGTH": str(len(body)),
-        "SERVER_NAME": server,
-        "SERVER_PORT": str(port),
-        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "REMOTE_ADDR": client,
-        "REMOTE_PORT": str(client_port),
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input": BytesIO(body),
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-    }
+    kept = {waiting.WAITS_UNTIL: waited.deadline} if waited else {}
+    return (
+        environ
+        | kept
+        | {
+            waiting.CAN_WAIT: True,
+            "REQUEST_METHOD": scope["method"],
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
+            "QUERY_STRING": scope["query_string"].decode("latin-1"),
+            "CONTENT_TYPE": content_type,
+            "CONTENT_LENGTH": str(len(body)),
+            "SERVER_NAME": server,
+            "SERVER_PORT": str(port),
+            "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+            "REMOTE_ADDR": client,
+            "REMOTE_PORT": str(client_port),
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": scope["scheme"],
+            "wsgi.input": BytesIO(body),
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": False,
+        }
+    )
 
 
 def _variable(name: bytes) -> str:

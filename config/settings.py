@@ -169,6 +169,13 @@ WAYBILL_WEB_QUEUE = env.int("WAYBILL_WEB_QUEUE", 64)
 WAYBILL_ANSWER_SECONDS = env.float("WAYBILL_ANSWER_SECONDS", 25.0)
 WAYBILL_WEB_BODIES = env.int("WAYBILL_WEB_BODIES", 4)  # bodies of the full size that a web process holds at once
 
+# ---------------------------------------------------------------- following along
+WAYBILL_FOLLOW_SECONDS = env.float("WAYBILL_FOLLOW_SECONDS", 0.2)
+WAYBILL_MAX_WAIT_SECONDS = env.int("WAYBILL_MAX_WAIT_SECONDS", 60)
+WAYBILL_MAX_FOLLOWERS = env.int("WAYBILL_MAX_FOLLOWERS", 10_000)
+WAYBILL_STREAM_HEARTBEAT = env.float("WAYBILL_STREAM_HEARTBEAT", 15.0)
+WAYBILL_STREAM_SECONDS = env.float("WAYBILL_STREAM_SECONDS", 3600.0)
+
 # ---------------------------------------------------------------- engine (seconds unless named otherwise)
 WAYBILL_LEASE = env.float("WAYBILL_LEASE", 15.0)
 WAYBILL_HEARTBEAT = env.float("WAYBILL_HEARTBEAT", 5.0)

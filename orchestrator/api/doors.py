@@ -31,11 +31,16 @@ def read_key(request: HttpRequest, *, account: Account, body: bytes) -> idempote
 
 
 def prefers(request: HttpRequest, name: str, value: str) -> bool:
-    """Tell whether the `Prefer` header asks for `name=value` (RFC 7240 §2: of the same name the first counts)."""
+    """Tell whether the `Prefer` header asks for `name=value`."""
+    return (preference(request, name) or "").lower() == value
+
+
+def preference(request: HttpRequest, name: str) -> str | None:
+    """Return what the `Prefer` header says of `name`, None if nothing (RFC 7240 §2: the first of a name counts)."""
     for found in _PREFERENCE.finditer(request.headers.get("Prefer", "")):
         if found[1].lower() == name:
-            return (found[2] or "").strip('"').lower() == value
-    return False
+            return (found[2] or "").strip('"')
+    return None
 
 
 def deliver(answer: idempotency.Answer) -> HttpResponse:
