@@ -93,6 +93,11 @@ class Watcher:
         """Return how many wait now; of use from any thread, to bound them."""
         return sum(map(len, tuple(self._waiting.values())))
 
+    @property
+    def is_closing(self) -> bool:
+        """Tell whether the server stops."""
+        return self._closing
+
     async def wait(self, followed: Followed, *, seconds: float) -> Change:
         """Return when there is more to see, when it is gone, when the server stops, or after so many seconds."""
         if self._closing:

@@ -117,6 +117,13 @@ _PREFER = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="`return=representation`: the answer also lists the messages.",
 )
+_PREFER_LOOKING = OpenApiParameter(
+    "Prefer",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="`return=minimal`: the answer has no `payload`. `wait=N`: it comes when the request is over, with"
+    " `If-None-Match` when it is another one, or after N seconds; `Preference-Applied` tells the N that was granted.",
+)
 _PREFER_MINIMAL = OpenApiParameter(
     "Prefer",
     OpenApiTypes.STR,
@@ -156,6 +163,29 @@ def _refusal(text: str, *, field: str | None = None, index: int | None = None) -
     )
 
 
+_IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, description="Tags of answers that the client has."
+)
+_ETAG = OpenApiParameter(
+    "ETag",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    response=[200, 304],
+    description="Another one exactly when the answer's body is another one.",
+)
+_APPLIED = OpenApiParameter(
+    "Preference-Applied",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    response=[200, 304],
+    description="What was granted of `Prefer`.",
+)
+_EXAMPLE_STREAM = (
+    "retry: 2000\n\n"
+    'event: progress\ndata: {"id": "…", "requestStatus": "Processing", …}\n\n'
+    'id: 0.0\nevent: outcome\ndata: {"id": "…", "messageStatus": "Complete", …}\n\n'
+    'id: end\nevent: progress\ndata: {"id": "…", "requestStatus": "Complete", …}\n\n'
+)
 _UNKNOWN = _refusal("You have no request of this id")
 _REFUSALS = {
     400: _refusal("externalReference is missing", field="externalReference", index=0),
@@ -209,14 +239,44 @@ read = extend_schema(
     operation_id="read_request",
     summary="Look at a request",
     tags=["requests"],
-    parameters=[_ID, _PREFER_MINIMAL],
+    parameters=[_ID, _PREFER_LOOKING, _IF_NONE_MATCH, _ETAG, _APPLIED],
     responses={
         200: OpenApiResponse(
             _ONE_REQUEST,
             description="The request as in tracking, with all its messages.",
             examples=[OpenApiExample("A finished request", value=_EXAMPLE_READ)],
         ),
+        304: OpenApiResponse(description="It is still what a tag of `If-None-Match` stands for."),
         404: _UNKNOWN,
+    },
+)
+
+stream = extend_schema(
+    operation_id="stream_request",
+    summary="Follow a request as it is carried out",
+    description="Server-Sent Events: `progress` has the request as `return=minimal` shows it, first and whenever it is"
+    " another one; `outcome` has one final message, with its `id`, and its `result` if it has one. The stream ends"
+    " after the last event; whoever comes again with that event's id is answered 204.",
+    tags=["requests"],
+    parameters=[
+        _ID,
+        OpenApiParameter(
+            "Last-Event-ID",
+            OpenApiTypes.STR,
+            OpenApiParameter.HEADER,
+            description="The id of the last event that the client has: only what came after it is told.",
+        ),
+    ],
+    responses={
+        (200, "text/event-stream"): OpenApiResponse(
+            OpenApiTypes.STR,
+            description="Events, as they come; comments while there are none.",
+            examples=[OpenApiExample("A finished request", value=_EXAMPLE_STREAM)],
+        ),
+        204: OpenApiResponse(description="There is nothing more to come."),
+        400: _refusal("Last-Event-ID is not the id of an event of this request", field="Last-Event-ID"),
+        404: _UNKNOWN,
+        406: _refusal("This is answered as text/event-stream only"),
     },
 )
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 from psycopg.types.datetime import TimestamptzLoader
 
+from orchestrator import following
 from orchestrator.lifecycle import WORDS, Status
 from tracking.gateway import filters, ordering, sources
 from tracking.gateway.criteria import Criteria, Sort
@@ -62,6 +63,18 @@ class RequestRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """One request without its messages. `busy` and `mark`: which are in processing, and all that can change of it.
+
+    See `orchestrator/following.py`.
+    """
+
+    request: RequestRow
+    busy: int
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A request that a search has found, and messages of it that match, in their order.
 
@@ -84,7 +97,7 @@ _REQUEST_COLUMNS = """
             WHERE busy.request_id = request.id AND busy.status = %(processing)s
         ) ELSE 0 END AS processing"""
 _REQUEST_WIDTH = 12
-_MESSAGE_COLUMNS = """
+MESSAGE_COLUMNS = """
         message.id, message.number, message.type, message.external_reference, message.status, message.processed_at,
         message.errors"""
 _MESSAGE_WIDTH = 7
@@ -118,14 +131,27 @@ WHERE request.id = %(request)s AND message.number > %(number)s
 ORDER BY message.number LIMIT %(rows)s
 """
 
-# By primary key and message_in_request.
-_REQUEST = """
-SELECT {request_columns}, {message_columns}
-FROM orchestrator_request AS request
-LEFT JOIN orchestrator_message AS message ON message.request_id = request.id AND %(payload)s
+HEAD_COLUMNS = f"""
+        request.id, request.door, request.batch_reference, request.received_at, request.completed_at,
+        request.total, request.open, request.complete, request.failed, request.invalid, request.cancelled,
+        busy.n, busy.which, {following.MARK}"""
+HEAD_WIDTH = _REQUEST_WIDTH + 2
+
+# By primary key, message_processing and message_in_request.
+_REQUEST = f"""
+SELECT {HEAD_COLUMNS}, {MESSAGE_COLUMNS}
+FROM orchestrator_request AS request CROSS JOIN LATERAL {following.BUSY} AS busy
+LEFT JOIN orchestrator_message AS message ON message.request_id = request.id
 WHERE request.id = %(request)s AND request.client_id = %(client)s
 ORDER BY message.number
-"""
+"""  # noqa: S608 - constants of this module and the watcher's
+
+# By primary key and message_processing.
+_HEAD = f"""
+SELECT {HEAD_COLUMNS}
+FROM orchestrator_request AS request CROSS JOIN LATERAL {following.BUSY} AS busy
+WHERE request.id = %(request)s AND request.client_id = %(client)s
+"""  # noqa: S608
 
 
 def find_requests(*, client_id: int, criteria: Criteria, sorts: Sequence[Sort], part: sources.Part) -> list[Found]:
@@ -137,7 +163,7 @@ def find_requests(*, client_id: int, criteria: Criteria, sorts: Sequence[Sort], 
     source = sources.choose(criteria, sorts, part)
     statement = _SEARCH.format(
         request_columns=_REQUEST_COLUMNS,
-        message_columns=_MESSAGE_COLUMNS,
+        message_columns=MESSAGE_COLUMNS,
         keys=source.order.columns(),
         relation=source.relation,
         condition=source.condition,
@@ -148,26 +174,35 @@ def find_requests(*, client_id: int, criteria: Criteria, sorts: Sequence[Sort], 
     )
     values = filters.parameters(criteria) | (part.after.parameters() if part.after else {})
     window = {"take": part.take, "skip": part.skip, "rows": part.rows, "bound": part.bound}
-    return _group(_run(statement, values | window | {"client": client_id}), keys=len(sorts))
+    return _group(run(statement, values | window | {"client": client_id}), keys=len(sorts))
 
 
 def find_rest(*, client_id: int, found: Found, criteria: Criteria, rows: int) -> list[MessageRow]:
     """Return the next messages of a request that meet the criteria, behind those that `found` has."""
-    statement = _REST.format(message_columns=_MESSAGE_COLUMNS, of_message=" AND ".join(filters.of_message(criteria)))
+    statement = _REST.format(message_columns=MESSAGE_COLUMNS, of_message=" AND ".join(filters.of_message(criteria)))
     values = {"client": client_id, "request": found.request.id, "number": found.messages[-1].number, "rows": rows}
-    return [MessageRow._make(row) for row in _run(statement, filters.parameters(criteria) | values)]
+    return [MessageRow._make(row) for row in run(statement, filters.parameters(criteria) | values)]
 
 
-def find_request(
-    *, client_id: int, request_id: uuid.UUID, payload: bool = True
-) -> tuple[RequestRow, list[MessageRow]] | None:
-    """Return a client's request with all its messages in order (none unless `payload`); None if it has no such one."""
-    statement = _REQUEST.format(request_columns=_REQUEST_COLUMNS, message_columns=_MESSAGE_COLUMNS)
-    rows = _run(statement, {"request": request_id, "client": client_id, "payload": payload})
-    return (_request(rows[0]), _messages(rows)) if rows else None
+def find_request(*, client_id: int, request_id: uuid.UUID) -> tuple[Head, list[MessageRow]] | None:
+    """Return a client's request with all its messages in order; None if it has no such one."""
+    rows = run(_REQUEST, {"request": request_id, "client": client_id})
+    return (make_head(rows[0]), _messages(rows)) if rows else None
 
 
-def _run(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+def find_head(*, client_id: int, request_id: uuid.UUID) -> Head | None:
+    """Return a client's request without its messages; None if it has no such one."""
+    rows = run(_HEAD, {"request": request_id, "client": client_id})
+    return make_head(rows[0]) if rows else None
+
+
+def make_head(row: tuple[Any, ...]) -> Head:
+    """Take a request out of a row that begins with HEAD_COLUMNS."""
+    return Head(_request(row), busy=row[_REQUEST_WIDTH], mark=row[_REQUEST_WIDTH + 1])
+
+
+def run(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Run one statement of this room and return its rows."""
     with connection.cursor() as cursor:
         # psycopg's own loader is C; Django's is Python, and would be the largest cost of a long answer.
         cursor.adapters.register_loader("timestamptz", TimestamptzLoader)

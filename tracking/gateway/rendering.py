@@ -21,7 +21,7 @@ def request_body(
 ) -> dict[str, Any]:
     """Return one request as the tracking document describes it; without `payload` its messages are left out."""
     body = _head(request, account=account)
-    return body | {"payload": [_message(message) for message in messages]} if payload else body
+    return body | {"payload": [message_body(message) for message in messages]} if payload else body
 
 
 def search_body(echo: bytes, pieces: Iterable[Piece], *, account: Account) -> Iterator[bytes]:
@@ -46,7 +46,7 @@ def search_body(echo: bytes, pieces: Iterable[Piece], *, account: Account) -> It
 
 def _dump_messages(messages: Sequence[MessageRow]) -> bytes:
     """Return the messages as JSON with commas between them, but no brackets around them."""
-    return rendering.dumps([_message(message) for message in messages])[1:-1]
+    return rendering.dumps([message_body(message) for message in messages])[1:-1]
 
 
 def _head(request: RequestRow, *, account: Account) -> dict[str, Any]:
@@ -75,7 +75,8 @@ _SUMMARY_ORDER = (
 """The order of the document's example."""
 
 
-def _message(message: MessageRow) -> dict[str, Any]:
+def message_body(message: MessageRow) -> dict[str, Any]:
+    """Return one message as it stands in a request's payload."""
     body: dict[str, Any] = {
         words.id_key(message.type): message.id,
         "externalReference": message.external_reference,
