@@ -112,10 +112,11 @@ def copy_messages(rows: Sequence[NewRow], *, request_id: uuid.UUID, client_id: i
     encoded = _encode(rows, request_id=request_id, client_id=client_id, received_at=received_at)
     with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(_COPY) as copy:
         copy.write(b"".join(encoded))
-    transaction.on_commit(functools.partial(_measure, rows))
+    transaction.on_commit(functools.partial(measure, rows))
 
 
-def _measure(rows: Sequence[NewRow]) -> None:
+def measure(rows: Sequence[NewRow]) -> None:
+    """Count what has been stored, once it is committed."""
     for (message_type, lane, status), n in Counter((row.type, row.lane, row.status) for row in rows).items():
         measures.count(Event.RECEIVED, n, of_type=message_type, lane=lane)
         if status in FINAL:

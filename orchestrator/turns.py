@@ -29,6 +29,10 @@ class Base:
         """Return the turn of the message that is `rank`th (from 1) of this intake; never below the clock."""
         return max(self.last + rank - priority * PRIORITY_STEP, self.clock)
 
+    def after(self, messages: int) -> "Base":
+        """Return the base of what follows so many messages of the same allocation."""
+        return Base(last=self.last + messages, clock=self.clock)
+
 
 # One row a lane and client; the rows are locked in the lanes' name order. Allocated before the intake transaction,
 # so that a client's own POSTs don't queue behind each other's commits: gaps are harmless, and so is losing the
