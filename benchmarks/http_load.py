@@ -5,6 +5,7 @@ What sends the load shares the machine with what is measured, so it mustn't need
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -68,6 +69,21 @@ def once(url: str, call: bytes) -> Answer:
         return answer
 
     return asyncio.run(make_it())
+
+
+def count_in_stream(url: str, call: bytes, wanted: bytes) -> int:
+    """Make one call, read its answer to the end of its chunks, and count what is wanted in it."""
+    parts = urlsplit(url)
+    count, tail = 0, b""
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
+        connection.sendall(call)
+        while not tail.endswith(b"\r\n0\r\n\r\n"):
+            piece = connection.recv(1 << 18)
+            assert piece, "the stream broke off"
+            # What is wanted may lie across two pieces, and begin in neither alone.
+            count += (tail[1 - len(wanted) :] + piece).count(wanted)
+            tail = (tail + piece)[-64:]
+    return count
 
 
 def repeat(url: str, calls: Sequence[bytes], *, seconds: float, connections: int = 16) -> int:

@@ -1,6 +1,6 @@
 """The parts of the benchmark: what is measured, beside what, and which ratio is aimed at."""
 
-from benchmarks import bulk, fairness, reads, singles, slow_calls
+from benchmarks import bulk, claims, events, fairness, memory, reads, searches, singles, slow_calls
 from benchmarks.figures import Part
 
 PARTS: dict[str, Part] = {
@@ -10,4 +10,29 @@ PARTS: dict[str, Part] = {
     "P4": reads.finished_requests,
     "P5": slow_calls.one_process,
     "P6": fairness.behind_a_backlog,
+    "P7": events.long_feed,
+    "P8": searches.large_ledger,
+    "P9": memory.worker_size,
+    "P10": claims.deep_queue,
 }
+"""What `make bench` runs."""
+
+SCALE = "SCALE"
+SCALE_PARTS: dict[str, Part] = {}
+"""What `make bench ONLY=SCALE` runs: no targets, but what docs/scaling.md is written from."""
+
+ALL = PARTS | SCALE_PARTS
+
+SECONDS = dict.fromkeys(ALL, 600) | {"P2": 1200, "S3": 1500, "S4": 1500}
+"""What each may take at most on a slow machine; then it is broken off."""
+SECONDS_SHORT = 120
+
+
+def choose(only: str) -> dict[str, Part]:
+    """Return the parts that ONLY names."""
+    names = {name.strip() for name in only.split(",") if name.strip()}
+    if not names:
+        return PARTS
+    if SCALE in names:
+        names |= set(SCALE_PARTS)
+    return {name: part for name, part in ALL.items() if name in names}

@@ -19,6 +19,11 @@ FOR_CALLS = {"prefork 1": ("-P", "prefork", "-c", "1"), "threads 100": ("-P", "t
 _OPTIONS = POOLS | FOR_CALLS | {KEPT: POOLS["threads 8"]}
 
 
+def pools(*, short: bool) -> tuple[str, ...]:
+    """Return the pools that a part tries; a short run one of them, since each takes seconds to start."""
+    return ("threads 8",) if short else (*POOLS, KEPT)
+
+
 def carry_through(running: Running, *, jobs: int, pool: str) -> float:
     """Carry `jobs` through plain Celery with one of POOLS or KEPT, and return the seconds it took."""
     with worker(running, pool=pool):
@@ -28,7 +33,7 @@ def carry_through(running: Running, *, jobs: int, pool: str) -> float:
 def load(running: Running, jobs: int, *back_end: str) -> float:
     """Hand so many jobs to the worker that runs; return the seconds until all are complete."""
     command = [sys.executable, "-m", "benchmarks.peer.load", str(jobs), *back_end]
-    done = subprocess.run(command, cwd=ROOT, env=_environment(running), check=True, capture_output=True)
+    done = subprocess.run(command, cwd=ROOT, env=_environment(running), check=True, stdout=subprocess.PIPE, timeout=300)
     return float(done.stdout)
 
 

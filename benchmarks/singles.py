@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from benchmarks import http_load, plain_celery, waybill
 from benchmarks.figures import Figure, spread
-from benchmarks.stack import Running
+from benchmarks.stack import Running, wait_until
 
 _POST_JOB = http_load.call("POST", "/jobs", body={"payload": {"n": 0, "text": "some fields of its own"}})
 
@@ -25,10 +25,10 @@ def many_singles(stack: Running, *, short: bool) -> list[Figure]:
     ours = _rates(stack.url, waybill.single(), seconds=seconds, left=lambda: waybill.open_requests(stack))
     peers = {}
     with plain_celery.web(stack) as url:
-        for pool in (*plain_celery.POOLS, plain_celery.KEPT):
+        for pool in plain_celery.pools(short=short):
             with plain_celery.worker(stack, pool=pool):
                 peers[pool] = _rates(url, _POST_JOB, seconds=seconds, left=lambda: plain_celery.open_jobs(stack))
-    best = max(plain_celery.POOLS, key=lambda pool: peers[pool].completed)
+    best = max(peers.keys() & plain_celery.POOLS.keys(), key=lambda pool: peers[pool].completed)
     ratios = {pool: ours.completed / rates.completed for pool, rates in peers.items()}
     return [
         Figure("P2", "Waybill: accepted", ours.accepted, "requests/s"),
@@ -47,21 +47,23 @@ def many_singles(stack: Running, *, short: bool) -> list[Figure]:
 
 def _rates(url: str, call: bytes, *, seconds: float, left: Callable[[], int]) -> Rates:
     http_load.repeat(url, [call], seconds=seconds / 10)  # everything is warm
-    while left():
-        time.sleep(0.02)
+    _wait_for_none(left)
     began = time.monotonic()
     accepted = http_load.repeat(url, [call], seconds=seconds)
     sent = time.monotonic()
-    while left():
-        time.sleep(0.02)
+    _wait_for_none(left)
     return Rates(accepted=accepted / (sent - began), completed=accepted / (time.monotonic() - began))
+
+
+def _wait_for_none(left: Callable[[], int]) -> None:
+    wait_until(lambda: not left(), what="the end of all work", within=600)
 
 
 def one_single(stack: Running, *, short: bool) -> list[Figure]:
     """P3: one message on an idle system, until it is seen Complete; in turn with the peer, on the same machine."""
     times = 10 if short else 300
     figures = []
-    for pool in (*plain_celery.POOLS, plain_celery.KEPT):
+    for pool in plain_celery.pools(short=short):
         target = "≤ 1.2" if pool in plain_celery.POOLS else ""
         with plain_celery.web(stack) as url, plain_celery.worker(stack, pool=pool):
             ours, theirs = asyncio.run(_in_turn(stack.url, url, times=times))

@@ -14,7 +14,12 @@ from typing import Any
 import psycopg
 
 from benchmarks import http_load
-from benchmarks.stack import ROOT, Running
+from benchmarks.stack import ROOT, Running, wait_until
+
+_COMMAND_WITHIN = 300.0
+_FINISHED_WITHIN = 600.0
+_REQUESTS_AHEAD = 8
+_COUNT_OPEN = "SELECT count(*) FROM orchestrator_request WHERE open > 0"  # by request_open
 
 
 def headers(client: str = "demo") -> dict[str, str]:
@@ -56,6 +61,7 @@ def single(*, message_type: str = "Echo", client: str = "demo") -> bytes:
 def carry_through(stack: Running, *, messages: int, per_request: int) -> dict[str, float]:
     """Hand in `messages` as requests of `per_request`; return the seconds of handing in and until all are Complete."""
     body = submission(per_request)
+    deadline = time.monotonic() + _FINISHED_WITHIN
     began = time.monotonic()
     with ThreadPoolExecutor(2) as clients:
         answers = list(
@@ -66,9 +72,39 @@ def carry_through(stack: Running, *, messages: int, per_request: int) -> dict[st
         while (found := call(stack, "GET", f"/api/v1/requests/{answer['data']['id']}"))["data"][
             "requestStatus"
         ] != "Complete":
+            assert time.monotonic() < deadline, f"not Complete within {_FINISHED_WITHIN:g} s: {found}"
             time.sleep(0.05)
         assert found["data"]["messageStatusSummary"]["complete"] == per_request, found
     return {"handed in": handed_in, "complete": time.monotonic() - began}
+
+
+def flood(stack: Running, *, messages: int, per_request: int, **fields: Any) -> float:
+    """Hand in so many messages, never more than a few requests ahead; return the seconds until all are final."""
+    post = http_load.call("POST", "/api/v1/requests", headers=headers(), body=submission(per_request, **fields))
+    left = iter(range(messages // per_request))
+
+    async def keep_sending(ledger: psycopg.AsyncConnection) -> None:
+        connection = await http_load.Connection.to(stack.url)
+        for _ in left:
+            while await _count_open(ledger) > _REQUESTS_AHEAD:  # noqa: ASYNC110 - it is elsewhere
+                await asyncio.sleep(0.02)
+            answer = await connection.send(post)
+            assert answer.status == 202, answer
+        connection.close()
+
+    async def all_of_them() -> None:
+        async with await psycopg.AsyncConnection.connect(stack.database_url, autocommit=True) as ledger:
+            await asyncio.gather(keep_sending(ledger), keep_sending(ledger))
+
+    began = time.monotonic()
+    asyncio.run(all_of_them())
+    wait_until_finished(stack)
+    return time.monotonic() - began
+
+
+async def _count_open(ledger: psycopg.AsyncConnection) -> int:
+    row = await (await ledger.execute(_COUNT_OPEN)).fetchone()
+    return int(row[0])
 
 
 async def latency(connection: http_load.Connection, post: bytes, *, client: str = "demo") -> float:
@@ -84,13 +120,12 @@ async def latency(connection: http_load.Connection, post: bytes, *, client: str 
 
 def open_requests(stack: Running) -> int:
     """Count the requests that are not finished yet."""
-    return int(ask(stack, "SELECT count(*) FROM orchestrator_request WHERE open > 0"))
+    return int(ask(stack, _COUNT_OPEN))
 
 
 def wait_until_finished(stack: Running) -> None:
     """Wait until no request is open."""
-    while open_requests(stack):
-        time.sleep(0.02)
+    wait_until(lambda: not open_requests(stack), what="the end of all requests", within=_FINISHED_WITHIN)
 
 
 def ask(stack: Running, statement: str, values: Mapping[str, Any] | None = None) -> Any:
@@ -103,4 +138,18 @@ def ask(stack: Running, statement: str, values: Mapping[str, Any] | None = None)
 def manage(stack: Running, *arguments: str) -> None:
     """Run a command of the stack's operator."""
     command = [sys.executable, "manage.py", *arguments]
-    subprocess.run(command, cwd=ROOT, env=stack.environment, check=True, capture_output=True)
+    subprocess.run(command, cwd=ROOT, env=stack.environment, check=True, capture_output=True, timeout=_COMMAND_WITHIN)
+
+
+def run_module(stack: Running, module: str, *arguments: str, given: Any = None) -> str:
+    """Run a module within the stack's settings, with JSON as its input; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env={**stack.environment, "DJANGO_SETTINGS_MODULE": "config.settings"},
+        input=json.dumps(given).encode(),
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=_COMMAND_WITHIN,
+    )
+    return done.stdout.decode()
