@@ -157,11 +157,16 @@ WAYBILL_JWKS_ALGORITHMS = env.list("WAYBILL_JWKS_ALGORITHMS", ["RS256", "ES256"]
 WAYBILL_CLIENT_CACHE_SECONDS = env.float("WAYBILL_CLIENT_CACHE_SECONDS", 3.0)
 WAYBILL_TYPES_CACHE_SECONDS = env.float("WAYBILL_TYPES_CACHE_SECONDS", 2.0)
 
+# ---------------------------------------------------------------- figures
+WAYBILL_METRICS_TOKEN = env.str("WAYBILL_METRICS_TOKEN", "")
+
 # ---------------------------------------------------------------- doors
 WAYBILL_MAX_BODY_BYTES = env.int("WAYBILL_MAX_BODY_BYTES", 32 * 1024 * 1024)
 WAYBILL_MAX_MESSAGES = env.int("WAYBILL_MAX_MESSAGES", 10_000)
 WAYBILL_IDEMPOTENCY_HOURS = env.float("WAYBILL_IDEMPOTENCY_HOURS", 24.0)
 WAYBILL_IDEMPOTENCY_WAIT_SECONDS = env.float("WAYBILL_IDEMPOTENCY_WAIT_SECONDS", 10.0)
+WAYBILL_CLEAR_AFTER_DAYS: dict[str, float] = env.dict("WAYBILL_CLEAR_AFTER_DAYS", {}, subcast_values=float)
+WAYBILL_DELETE_AFTER_DAYS: dict[str, float] = env.dict("WAYBILL_DELETE_AFTER_DAYS", {}, subcast_values=float)
 WAYBILL_POLL_TIMEOUT_SECONDS = env.float("WAYBILL_POLL_TIMEOUT_SECONDS", 115.0)
 WAYBILL_POLL_EXPIRY_SECONDS = env.int("WAYBILL_POLL_EXPIRY_SECONDS", 14_400)
 WAYBILL_WEB_THREADS = env.int("WAYBILL_WEB_THREADS", 8)
@@ -227,6 +232,7 @@ if _broker_is_redis:
     }
 CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
+    "purge": {"task": "orchestrator.purge", "schedule": timedelta(hours=1)},
     "purge-idempotency-records": {
         "task": "orchestrator.purge_idempotency_records",
         "schedule": timedelta(minutes=10),

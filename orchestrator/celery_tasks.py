@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 from django.db import close_old_connections
 
-from orchestrator import dispatch, idempotency, tallies, worker
+from orchestrator import dispatch, idempotency, retention, tallies, worker
 
 
 @shared_task(name=dispatch.DRAIN)
@@ -20,6 +20,13 @@ def purge_idempotency_records(**_: Any) -> None:
     """Delete the answers kept for idempotency keys that have expired."""
     close_old_connections()
     idempotency.purge()
+
+
+@shared_task(name="orchestrator.purge")
+def purge(**_: Any) -> None:
+    """Clear and delete what the retention settings no longer keep."""
+    close_old_connections()
+    retention.purge()
 
 
 @shared_task(name="orchestrator.fold_tallies")

@@ -77,6 +77,16 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Purge',
+            fields=[
+                ('pk', models.CompositePrimaryKey('action', 'type', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('action', models.TextField()),
+                ('type', models.TextField()),
+                ('upto', models.DateTimeField()),
+                ('upto_id', models.UUIDField()),
+            ],
+        ),
+        migrations.CreateModel(
             name='ReplayedMessage',
             fields=[
                 ('copy_id', models.UUIDField(primary_key=True, serialize=False)),
@@ -354,6 +364,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='request',
             index=models.Index(condition=models.Q(('stopped_at__isnull', False)), fields=['client', 'id'], name='request_stopped'),
+        ),
+        migrations.AddIndex(
+            model_name='request',
+            index=models.Index(condition=models.Q(('completed_at__isnull', False)), fields=['completed_at', 'id'], name='request_completed'),
         ),
         migrations.AddIndex(
             model_name='request',

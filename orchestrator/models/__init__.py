@@ -7,6 +7,7 @@ from orchestrator.models.client import Client, ClientSecret, Scope
 from orchestrator.models.idempotency_record import IdempotencyRecord
 from orchestrator.models.lane import ClientLane, Lane
 from orchestrator.models.message import Message
+from orchestrator.models.purge import Purge
 from orchestrator.models.replayed_message import ReplayedMessage
 from orchestrator.models.request import Request
 from orchestrator.models.service import Service
@@ -29,6 +30,7 @@ __all__ = [
     "IdempotencyRecord",
     "Lane",
     "Message",
+    "Purge",
     "ReplayedMessage",
     "Request",
     "Scope",

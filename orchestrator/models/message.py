@@ -12,8 +12,9 @@ _WAITING = Q(status=Status.QUEUED)
 class Message(models.Model):
     """One unit of work: a type, an external reference, a payload, one status, one outcome.
 
-    `payload` and `result` are the JSON text that came: faithful, and never encoded again. No update of a message is
-    HOT, so each index is paid at insert, claim and outcome: they are few, partial, and each names its query.
+    `payload` and `result` are the JSON text that came: faithful, and never encoded again; the payload is empty text
+    once it was cleared (`retention.py`). No update of a message is HOT, so each index is paid at insert, claim and
+    outcome: they are few, partial, and each names its query.
 
     `turn` is its place in its lane until it is final, and from then on its place in the order in which the request's
     messages became final: how many were so before the transaction that made it so, which held the request's lock. So

@@ -73,6 +73,10 @@ class Request(models.Model):
             # The desk: those with failures, and those that were stopped, newest first.
             models.Index(fields=["client", "id"], name="request_with_failures", condition=Q(failed__gt=0)),
             models.Index(fields=["client", "id"], name="request_stopped", condition=Q(stopped_at__isnull=False)),
+            # retention: finished requests in the order of their ends.
+            models.Index(
+                fields=["completed_at", "id"], name="request_completed", condition=Q(completed_at__isnull=False)
+            ),
             # recovery: deadlines that have passed.
             models.Index(
                 fields=["deadline_at"],
