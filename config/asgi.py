@@ -23,6 +23,7 @@ from django.db import connections  # noqa: E402
 from django.urls import get_resolver  # noqa: E402
 from servestatic import ServeStaticASGI  # type: ignore[import-untyped] # noqa: E402
 
+from config import metering  # noqa: E402
 from config.bridge import Bridge  # noqa: E402
 from config.uploads import Uploads  # noqa: E402
 from orchestrator import dispatch, following, tallies  # noqa: E402
@@ -75,7 +76,7 @@ async def application(scope: Mapping[str, Any], receive: Receive, send: Send) ->
         await _live(receive, send)
     elif scope["type"] == "http":
         serve = _static if scope["path"].startswith(settings.STATIC_URL) else _bridge
-        await serve(scope, receive, send)
+        await metering.serve(serve, scope, receive, send)
 
 
 async def _live(receive: Receive, send: Send) -> None:

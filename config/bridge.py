@@ -18,17 +18,16 @@ A failure in mid-stream cuts the connection, so that the client can tell. A clie
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from io import BytesIO
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
-from urllib.parse import unquote_to_bytes
 
 import structlog
-from django.core.handlers.wsgi import WSGIHandler
 from django.db import close_old_connections
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from config import environ, metering
+from config.handler import Handler
 from config.uploads import Receive, Upload, Uploads
 from orchestrator.api import problems, waiting
 
@@ -38,7 +37,7 @@ Scope = Mapping[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _Result = TypeVar("_Result")
 
-_HEALTH = frozenset({b"/livez", b"/readyz"})
+_WATCHED = (b"livez", b"readyz", b"metrics")
 _BODILESS = frozenset({204, 304})
 _END = object()
 
@@ -52,6 +51,7 @@ class Answer:
     body: bytes
     stream: StreamingHttpResponse | None = None
     later: waiting.Later | None = None
+    route: str | None = None
 
 
 _GONE = Answer(499, [], b"")
@@ -63,10 +63,11 @@ class Bridge:
 
     def __init__(self, *, threads: int, queue: int, patience: float, uploads: Uploads) -> None:
         """Load Django's handler with its middleware. `patience`: seconds until a call that hangs is answered 503."""
-        self._handler = WSGIHandler()
+        self._handler = Handler()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="django")
-        # A busy process is not a dead one, and one whose database hangs is not ready, but alive.
-        self._health_pools = {path: ThreadPoolExecutor(1, thread_name_prefix="health") for path in _HEALTH}
+        # A busy process is not a dead one, and one whose database hangs is not ready, but alive; and
+        # its figures are wanted just then.
+        self._watchers = {name: ThreadPoolExecutor(1, thread_name_prefix=name.decode()) for name in _WATCHED}
         self._room = threads + queue
         self._patience = patience
         self._uploads = uploads
@@ -79,11 +80,11 @@ class Bridge:
     def close(self) -> None:
         """Let the work that was begun end."""
         self._pool.shutdown(wait=True)
-        for pool in self._health_pools.values():
+        for pool in self._watchers.values():
             pool.shutdown(wait=True)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        headers = _join_headers(scope["headers"])
+        headers = environ.join_headers(scope["headers"])
         try:
             async with self._uploads.body(receive, headers=headers) as upload:
                 return await self._ask_until_answered(scope, headers, upload, receive)
@@ -96,22 +97,22 @@ class Bridge:
     async def _ask_until_answered(
         self, scope: Scope, headers: Mapping[bytes, bytes], upload: Upload, receive: Receive
     ) -> Answer:
-        environ = _environ(scope, headers, await upload.read())
-        if health := self._health_pools.get(scope["raw_path"].rstrip(b"/")):
-            return await self._patiently(asyncio.get_running_loop().run_in_executor(health, self._run, environ))
-        answer = await self._ask_django(environ)
+        call = environ.build(scope, headers, await upload.read())
+        if watcher := self._watchers.get(scope["raw_path"].strip(b"/").partition(b"/")[0]):
+            return await self._patiently(asyncio.get_running_loop().run_in_executor(watcher, self._run, call))
+        answer = await self._ask_django(call)
         while answer.later is not None:
             upload.release()
             if not await _wait_or_leave(answer.later, receive):
-                return _GONE
-            answer = await self._ask_django(_environ(scope, headers, b"", waited=answer.later))
+                return replace(_GONE, route=answer.route)
+            answer = await self._ask_django(environ.build(scope, headers, b"", waited=answer.later))
         return answer
 
-    async def _ask_django(self, environ: dict[str, Any]) -> Answer:
+    async def _ask_django(self, call: dict[str, Any]) -> Answer:
         if self._room <= 0:
             raise problems.Problem(503, "The service is too busy at present, please try again")
         self._room -= 1
-        job = asyncio.ensure_future(self._in_pool(self._run, environ))
+        job = asyncio.ensure_future(self._in_pool(self._run, call))
         job.add_done_callback(self._make_room)
         return await self._patiently(job)
 
@@ -130,15 +131,15 @@ class Bridge:
         self._room += 1
         _ = job.cancelled() or job.exception()  # of one that nobody waits for any more, too
 
-    def _run(self, environ: dict[str, Any]) -> Answer:
+    def _run(self, call: dict[str, Any]) -> Answer:
         """Call Django in a thread. Its database connection goes back to the pool before the answer goes out."""
-        response: Any = self._handler(environ, _start_response)
+        response: Any = self._handler(call, _start_response)
         if isinstance(response, waiting.Later):
             response.close()
-            return Answer(response.status_code, [], b"", later=response)
+            return Answer(response.status_code, [], b"", later=response, route=response.route)
         if response.streaming:
             close_old_connections()
-            return Answer(response.status_code, _encode_headers(response), b"", response)
+            return Answer(response.status_code, _encode_headers(response), b"", response, route=response.route)
         try:
             return _whole(response)
         finally:
@@ -149,7 +150,8 @@ class Bridge:
 
     async def _send(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
         head_only = scope["method"] == "HEAD"
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        head = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+        await send({**head, metering.ROUTE: answer.route})
         if answer.stream is None:
             await send({"type": "http.response.body", "body": b"" if head_only else answer.body})
             return
@@ -233,7 +235,7 @@ def _whole(response: HttpResponseBase) -> Answer:
     headers = _encode_headers(response)
     if response.status_code not in _BODILESS:
         headers.append((b"content-length", str(len(content)).encode()))
-    return Answer(response.status_code, headers, content)
+    return Answer(response.status_code, headers, content, route=getattr(response, "route", None))
 
 
 def _encode_headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
@@ -244,55 +246,3 @@ def _encode_headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
     ]
     cookies = [(b"set-cookie", cookie.OutputString().encode("latin-1")) for cookie in response.cookies.values()]
     return headers + cookies
-
-
-def _join_headers(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Put repeated headers together (RFC 9110 §5.3). Names with `_` could pose as others in WSGI: dropped."""
-    joined: dict[bytes, bytes] = {}
-    for name, value in pairs:
-        if b"_" in name:
-            continue
-        glue = b"; " if name == b"cookie" else b","
-        joined[name] = joined[name] + glue + value if name in joined else value
-    return joined
-
-
-def _environ(
-    scope: Scope, headers: Mapping[bytes, bytes], body: bytes, *, waited: waiting.Later | None = None
-) -> dict[str, Any]:
-    """Build the WSGI environment (PEP 3333): text in it is bytes, decoded as Latin-1."""
-    server, port = scope.get("server") or ("unknown", 0)
-    client, client_port = scope.get("client") or ("", 0)
-    environ = {f"HTTP_{_variable(name)}": value.decode("latin-1") for name, value in headers.items()}
-    content_type = environ.pop("HTTP_CONTENT_TYPE", "")
-    for replaced in ("HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"):
-        environ.pop(replaced, None)
-    kept = {waiting.WAITS_UNTIL: waited.deadline} if waited else {}
-    return (
-        environ
-        | kept
-        | {
-            waiting.CAN_WAIT: True,
-            "REQUEST_METHOD": scope["method"],
-            "SCRIPT_NAME": "",
-            "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
-            "QUERY_STRING": scope["query_string"].decode("latin-1"),
-            "CONTENT_TYPE": content_type,
-            "CONTENT_LENGTH": str(len(body)),
-            "SERVER_NAME": server,
-            "SERVER_PORT": str(port),
-            "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-            "REMOTE_ADDR": client,
-            "REMOTE_PORT": str(client_port),
-            "wsgi.version": (1, 0),
-            "wsgi.url_scheme": scope["scheme"],
-            "wsgi.input": BytesIO(body),
-            "wsgi.multithread": True,
-            "wsgi.multiprocess": True,
-            "wsgi.run_once": False,
-        }
-    )
-
-
-def _variable(name: bytes) -> str:
-    return name.decode("latin-1").upper().replace("-", "_")

@@ -7,6 +7,7 @@ process's own thread, the end of a command, a rare chore, and the metrics.
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -21,7 +22,7 @@ log = structlog.get_logger(__name__)
 SPANS = ("minute", "hour", "day", "ever")
 """What `process` says of folded rows: the span that begins at their `minute`; `ever` begins in 1970."""
 
-_TIMEOUT = "5s"
+_TIMEOUT = "3s"
 
 # Each row is the whole of its minute, not what was added to it: writing it twice, because the first COMMIT's answer was
 # lost, changes nothing. Nobody else writes this process's rows, so nobody waits.
@@ -62,7 +63,8 @@ ON CONFLICT (minute, process, type, lane, event) DO UPDATE SET
 # All rows: folding keeps them few, some thousands.
 _SUM = f"""
 SELECT type, lane, event, sum(count)::bigint, sum(seconds), {_BUCKETS}
-FROM orchestrator_tally WHERE minute >= %(since)s GROUP BY type, lane, event ORDER BY event, type, lane
+FROM orchestrator_tally WHERE minute >= coalesce(now() - %(age)s::interval, '-infinity')
+GROUP BY type, lane, event ORDER BY event, type, lane
 """  # noqa: S608 - the pieces are ours
 
 
@@ -133,14 +135,13 @@ def fold() -> None:
 
 def read_totals(*, since: timedelta | None = None) -> list[Total]:
     """Sum what all processes counted, ever or `since` so long ago."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
-        [now] = cursor.fetchone()
-        cursor.execute(_SUM, {"since": now - since if since else "-infinity"})
+    with transaction.atomic(), connection.cursor() as cursor:
+        _bound(cursor)
+        cursor.execute(_SUM, {"age": since})
         return [Total(*row) for row in cursor.fetchall()]
 
 
-def _columns(changed: dict[Key, Figure], *, process: str) -> dict[str, object]:
+def _columns(changed: dict[Key, Figure], *, process: str) -> dict[str, Any]:
     return {
         "process": process,
         "minutes": [key.minute for key in changed],

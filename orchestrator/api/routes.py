@@ -1,5 +1,6 @@
 """How the rooms write their paths: each answers with and without the last slash, with no redirect."""
 
+import functools
 import re
 from collections.abc import Callable
 
@@ -18,6 +19,13 @@ def route(path: str, view: Callable[..., HttpResponseBase], *, name: str | None 
     pieces = [_escape(piece) if number % 2 == 0 else f"(?P<{piece}>[^/]+)" for number, piece in enumerate(literal)]
     pattern: URLPattern = re_path(f"^{''.join(pieces)}/?$", view, name=name)
     return pattern
+
+
+@functools.cache
+def template(pattern: str) -> str:
+    """Return a resolved pattern as people write it: `/api/v1/requests/{request_id}`, `/admin/{object_id}/`."""
+    text = re.sub(r"\(\?P<(\w+)>[^()]*\)|<(?:\w+:)?(\w+)>", lambda found: f"{{{found[1] or found[2]}}}", pattern)
+    return "/" + text.lstrip("^").removesuffix("$").removesuffix("/?").replace("\\", "").replace("^", "")
 
 
 def _escape(text: str) -> str:
