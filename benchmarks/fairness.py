@@ -1,10 +1,9 @@
 """P6: a small client beside a large one."""
 
-import asyncio
 import time
 from statistics import median
 
-from benchmarks import http_load, waybill
+from benchmarks import waybill
 from benchmarks.figures import Figure
 from benchmarks.stack import Running
 
@@ -59,11 +58,5 @@ def _finished(running: Running) -> int:
 
 
 def _latency(running: Running, *, times: int) -> float:
-    """Return the median seconds of the neighbour's single messages; the first is not counted."""
-
-    async def measure() -> list[float]:
-        connection = await http_load.Connection.to(running.url)
-        post = waybill.single(message_type=_LANE, client=_NEIGHBOUR)
-        return [await waybill.latency(connection, post, client=_NEIGHBOUR) for _ in range(times + 1)]
-
-    return median(asyncio.run(measure())[1:])
+    """Return the median seconds of the neighbour's single messages."""
+    return median(waybill.latencies(running, times=times, message_type=_LANE, client=_NEIGHBOUR))

@@ -1,6 +1,19 @@
 """The parts of the benchmark: what is measured, beside what, and which ratio is aimed at."""
 
-from benchmarks import bulk, claims, events, fairness, memory, reads, searches, singles, slow_calls
+from benchmarks import (
+    bulk,
+    claims,
+    events,
+    fairness,
+    growth,
+    memory,
+    pinned,
+    reads,
+    scale,
+    searches,
+    singles,
+    slow_calls,
+)
 from benchmarks.figures import Part
 
 PARTS: dict[str, Part] = {
@@ -18,7 +31,12 @@ PARTS: dict[str, Part] = {
 """What `make bench` runs."""
 
 SCALE = "SCALE"
-SCALE_PARTS: dict[str, Part] = {}
+SCALE_PARTS: dict[str, Part] = {
+    "S1": scale.plain_messages,
+    "S2": scale.back_end_calls,
+    "S3": pinned.behind_an_idle_transaction,
+    "S4": growth.after_many_messages,
+}
 """What `make bench ONLY=SCALE` runs: no targets, but what docs/scaling.md is written from."""
 
 ALL = PARTS | SCALE_PARTS

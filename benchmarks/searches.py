@@ -89,7 +89,7 @@ def _by_batch_reference(ledger: Ledger) -> dict[str, Any]:
 
 
 def _by_message_reference(ledger: Ledger) -> dict[str, Any]:
-    return _page({"by": "externalReference", "value": f"ref-{random.randint(1, ledger.messages // 2)}"})
+    return _page({"by": "externalReference", "value": f"ref-{random.randint(1, ledger.messages * 45 // 100)}"})
 
 
 def _by_id(ledger: Ledger) -> dict[str, Any]:

@@ -73,8 +73,8 @@ class Cores:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        seconds, after = time.monotonic() - self._began, _seconds_by_kind()
-        self.by_kind = {kind: max(after[kind] - self._before[kind], 0.0) / seconds for kind in after}
+        self.seconds, after = time.monotonic() - self._began, _seconds_by_kind()
+        self.by_kind = {kind: max(after[kind] - self._before[kind], 0.0) / self.seconds for kind in after}
 
 
 def _seconds_by_kind() -> Counter[str]:

@@ -118,6 +118,17 @@ async def latency(connection: http_load.Connection, post: bytes, *, client: str 
     return time.monotonic() - began
 
 
+def latencies(stack: Running, *, times: int, message_type: str = "Echo", client: str = "demo") -> list[float]:
+    """Return the seconds of so many single messages, one after the other; a first one is not counted."""
+
+    async def measure() -> list[float]:
+        connection = await http_load.Connection.to(stack.url)
+        post = single(message_type=message_type, client=client)
+        return [await latency(connection, post, client=client) for _ in range(times + 1)]
+
+    return asyncio.run(measure())[1:]
+
+
 def open_requests(stack: Running) -> int:
     """Count the requests that are not finished yet."""
     return int(ask(stack, _COUNT_OPEN))
