@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, TypedDict
 
 import httpx2
 import structlog
+from django.conf import settings
 from django.db import transaction
 
-from orchestrator import backends, handlers, retries, schemas, sealing
+from orchestrator import backends, handlers, limits, retries, schemas, sealing
 from orchestrator.models import Backend
 
 _log = structlog.get_logger(__name__)
@@ -27,6 +28,8 @@ _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4000}")
 _LONGEST_URL = 2000
 _LONGEST_TIMEOUT = 3600.0
 _MOST_ATTEMPTS = 100
+_LARGEST_LIMITS = {"concurrency": 100_000, "rate": 100_000.0, "burst": 100_000, "breaker": 10_000}
+_SLOWEST_RATE = 1 / 86_400
 _PURPOSE = "backend headers"
 
 
@@ -46,6 +49,10 @@ class Changes(TypedDict, total=False):
     timeout_seconds: float
     attempts: int
     lane: str
+    concurrency: int | None
+    rate: float | None
+    burst: int | None
+    breaker: int | None
     mandatory: bool
     headers: Headers
     schema: dict[str, Any] | None
@@ -57,6 +64,10 @@ class _Row(NamedTuple):
     timeout_seconds: float
     attempts: int
     lane: str
+    concurrency: int | None
+    rate: float | None
+    burst: int | None
+    breaker: int | None
     mandatory: bool
     headers_sealed: bytes | None
     schema: dict[str, Any] | None
@@ -112,6 +123,7 @@ def check(message_type: str, changes: Changes) -> None:
         raise Refused("timeout_seconds", f"the timeout must be more than 0 and at most {_LONGEST_TIMEOUT:g} seconds")
     if "attempts" in changes and not 1 <= changes["attempts"] <= _MOST_ATTEMPTS:
         raise Refused("attempts", f"the attempts must be from 1 to {_MOST_ATTEMPTS}")
+    _check_limits(changes)
     _check_headers(changes.get("headers", ()))
     if changes.get("schema") is not None:
         compile_schema(changes["schema"])
@@ -127,6 +139,14 @@ def parse_headers(lines: Iterable[str]) -> Headers:
         headers.append((name.strip(), value.strip()))
     _check_headers(tuple(headers))
     return tuple(headers)
+
+
+def parse_rate(text: str) -> float:
+    """Return the calls a second of a text like `10/s`, `600/min`, `100/h`; raise `Refused` when it is none."""
+    try:
+        return limits.read_rate(text)
+    except ValueError as wrong:
+        raise Refused("rate", str(wrong)) from wrong
 
 
 def parse_schema(text: str) -> dict[str, Any]:
@@ -180,6 +200,12 @@ def _build(row: _Row) -> handlers.MessageType | None:
             policy=retries.Policy.from_settings(attempts=row.attempts),
             schema=None if row.schema is None else compile_schema(row.schema),
             mandatory=row.mandatory,
+            limits=limits.Limits(
+                concurrency=row.concurrency,
+                rate=row.rate,
+                burst=row.burst,
+                breaker=settings.WAYBILL_BREAKER_FAILURES if row.breaker is None else row.breaker,
+            ),
         )
     except (Refused, sealing.Unsealable) as reason:
         _log.error("a back end's row can't be used", message_type=row.message_type, reason=repr(reason))
@@ -198,6 +224,22 @@ def _check_url(url: str) -> None:
         raise Refused("url", "the URL must not hold credentials: give an Authorization header instead")
     if len(url) > _LONGEST_URL or not url.isprintable() or " " in url or parsed.fragment:
         raise Refused("url", f"the URL must have at most {_LONGEST_URL} characters, no spaces and no fragment")
+
+
+def _check_limits(changes: Changes) -> None:
+    least = {"concurrency": 1, "rate": _SLOWEST_RATE, "burst": 1, "breaker": 0}
+    for name, most in _LARGEST_LIMITS.items():
+        wish = changes.get(name)
+        if isinstance(wish, int | float) and not least[name] <= wish <= most:
+            raise Refused(name, _LIMIT_TEXTS[name])
+
+
+_LIMIT_TEXTS = {
+    "concurrency": "the calls in flight must be from 1 to 100000",
+    "rate": "the rate must be from 1 call a day to 100000 a second",
+    "burst": "the calls at once must be from 1 to 100000",
+    "breaker": "the failures that open the breaker must be from 1 to 10000, or 0 for none",
+}
 
 
 def _check_headers(headers: Headers) -> None:

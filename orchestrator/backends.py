@@ -29,6 +29,8 @@ FRAMING = frozenset(
 """The headers, in lower case, that belong to the HTTP client alone."""
 
 _RETRIED = frozenset({408, 425, 429})
+_TOO_MANY = 429
+_DOWN = frozenset({502, 503, 504})
 # Space to tilde without the percent sign, which marks what is encoded.
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _EDGE_SPACES = re.compile(r"^ +| +$")
@@ -46,6 +48,18 @@ class _Lent:
 
 
 _lent: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Lent]] = weakref.WeakKeyDictionary()
+
+
+class NotReached(handlers.RetryLater):
+    """There was no connection: nothing was sent, so whatever the message holds, it is not to blame."""
+
+
+class Down(handlers.RetryLater):
+    """The back end, or what stands before it, does not work: 502, 503, 504, a broken connection, half an answer."""
+
+
+class Busy(handlers.RetryLater):
+    """429: the back end has too many calls of ours, not of this message's."""
 
 
 class AnswerRefused(Exception):
@@ -129,10 +143,12 @@ async def call(work: handlers.Work, *, target: Target, client: httpx2.AsyncClien
             return await _exchange(work, target=target, client=client)
     except (TimeoutError, httpx2.TimeoutException) as slow:
         raise handlers.TooSlow(f"no whole answer within {target.timeout:g} s") from slow
+    except httpx2.ConnectError as unreached:
+        raise NotReached(f"no connection: {unreached!r}") from unreached
     except httpx2.TransportError as broken:
-        raise handlers.RetryLater(f"the connection failed: {broken!r}") from broken
+        raise Down(f"the connection failed: {broken!r}") from broken
     except httpx2.DecodingError as garbled:
-        raise handlers.RetryLater(f"the answer could not be decoded: {garbled}") from garbled
+        raise Down(f"the answer could not be decoded: {garbled}") from garbled
 
 
 async def _exchange(work: handlers.Work, *, target: Target, client: httpx2.AsyncClient) -> handlers.JSONText:
@@ -146,8 +162,13 @@ async def _exchange(work: handlers.Work, *, target: Target, client: httpx2.Async
             raise AnswerRefused(f"status {status} is neither a result nor an error")
         text = answers.read_refusal(status=status, body=await _read_refusal(answer))
         if status in _RETRIED or answer.is_server_error:
-            raise handlers.RetryLater(f"status {status}: {text}", after=answers.read_wish(answer.headers))
+            raise _later(status)(f"status {status}: {text}", after=answers.read_wish(answer.headers))
         raise handlers.Rejected(text)
+
+
+def _later(status: int) -> type[handlers.RetryLater]:
+    """Tell what a status that is tried again says of the back end; 500 speaks of this message only."""
+    return Down if status in _DOWN else Busy if status == _TOO_MANY else handlers.RetryLater
 
 
 async def _read(answer: httpx2.Response) -> bytes:

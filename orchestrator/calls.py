@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator import processing
-from orchestrator.handlers import MessageType
+from orchestrator.fuse import Fuse
+from orchestrator.handlers import Kind, MessageType
 from orchestrator.outcomes import FAILURES, Outcome
 from orchestrator.queue import Claimed
 
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 class Calls:
     """How many calls of one lane are in flight; they outlive the drain that launched them."""
 
-    def __init__(self, process: "WorkerProcess") -> None:
-        """Have none in flight."""
+    def __init__(self, process: "WorkerProcess", fuse: Fuse) -> None:
+        """Have none in flight; calls of back ends go through `fuse`."""
         self._process = process
+        self._fuse = fuse
         self._condition = threading.Condition()
         self.in_flight = 0
 
@@ -53,6 +55,7 @@ class Calls:
 
     async def _run(self, message: Claimed, message_type: MessageType) -> None:
         outcome = await self._outcome(message, message_type)
+        self._fuse.over(message)
         with self._condition:
             self.in_flight -= 1
             last = not self.in_flight
@@ -68,4 +71,5 @@ class Calls:
         if refusal is not None:
             return refusal
         with self._process.watch.over([message], timeout=message_type.timeout):
-            return await processing.call(message, message_type)
+            call = self._fuse.call if message_type.kind is Kind.HTTP else processing.call
+            return await call(message, message_type)

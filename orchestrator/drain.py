@@ -6,7 +6,7 @@ through the worker process; at most one drain a lane and process runs at a time.
 
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,15 +15,17 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
-from orchestrator import database_errors, dispatch, failpoints, handlers, measures, processing, queue
+from orchestrator import database_errors, dispatch, handlers, payloads, processing
+from orchestrator.breath import Breath
 from orchestrator.calls import Calls
-from orchestrator.failpoints import Place
+from orchestrator.claiming import LaneClaims
+from orchestrator.fuse import Fuse
 from orchestrator.handlers import Kind, MessageType
 from orchestrator.holdings import Closed
-from orchestrator.measures import Event
 from orchestrator.outcomes import FAILURES
 from orchestrator.pace import Pace
 from orchestrator.queue import Batch, Claimed
+from orchestrator.slots import Ration
 
 if TYPE_CHECKING:
     from orchestrator.worker import WorkerProcess
@@ -32,17 +34,23 @@ log = structlog.get_logger(__name__)
 
 Job = tuple[Claimed, MessageType]
 
+_SHARE = 8
+"""Of the slots that this process holds, an eighth is worth a claim."""
+_ASK_OTHERS, _ASK_OTHERS_SELDOM = 0.1, 1.0
+"""Seconds: how often a process without slots asks whether the others have left it some, at first and later."""
+
 
 @dataclass(slots=True)
 class Stretch:
     """One drain on its way: how many calls may be in flight before it claims again, and where it claims from.
 
-    `joined`: it has called the idle workers to join.
+    `joined`: it has called the idle workers to join. `ask_again`: the back end's limits keep messages back for so long.
     """
 
     at_most: int
     floor: int = 0
     joined: bool = False
+    ask_again: float | None = None
 
 
 class LaneDrain:
@@ -54,8 +62,11 @@ class LaneDrain:
         self._process = process
         self._running = threading.Lock()
         self._woken = False
-        self._calls = Calls(process)
         self._pace = Pace()
+        self._breath = Breath()
+        self._fuse = Fuse(lane)
+        self._calls = Calls(process, self._fuse)
+        self._claims = LaneClaims(lane, process, calls=self._calls, pace=self._pace, fuse=self._fuse)
 
     def drain(self) -> None:
         """Work the lane off, unless a drain of this process is at it: then have that one look once more.
@@ -64,6 +75,7 @@ class LaneDrain:
         comes here and finds the drain still running. So the wake-up is noted *before* the lock is tried, and looked
         for again *after* it is released; and the flag falls before anything is claimed.
         """
+        self._breath.draw(unless=self._process.stopping)
         dispatch.lower_flag(self.lane)
         self._woken = True
         while self._woken and not self._process.stopping.is_set() and self._running.acquire(blocking=False):
@@ -80,15 +92,22 @@ class LaneDrain:
             finally:
                 self._running.release()
 
+    def tell(self, *, everything: bool) -> None:
+        """Let all processes know how the lane's back ends fare; wake the lane when they answer again."""
+        if self._claims.tell(everything=everything):
+            dispatch.wake(self.lane)
+
     def _work_off(self) -> None:
         """Claim, start, claim again when the window is half empty; end when the lane is empty or others wait."""
-        stretch = Stretch(at_most=self._window() - 1)
+        stretch = Stretch(at_most=self._claims.window() - 1)
         slice_end = time.monotonic() + settings.WAYBILL_SLICE
         while not self._process.stopping.is_set():
-            has_room = self._calls.wait_for_room(at_most=stretch.at_most, until=slice_end)
+            has_room = self._wait_for_room(stretch, until=slice_end)
             if has_room and not self._take_next(stretch):
                 return
             if time.monotonic() < slice_end:
+                # What waits for the back end's limits gives way sooner: it has nothing to do.
+                slice_end = min(slice_end, time.monotonic() + stretch.ask_again) if stretch.ask_again else slice_end
                 continue
             if self._process.is_crowded():
                 # In this order: a wake-up that falls in between has lowered the flag, or is noted after this.
@@ -96,7 +115,22 @@ class LaneDrain:
                 dispatch.wake(self.lane)
                 return
             slice_end = time.monotonic() + settings.WAYBILL_SLICE
-            stretch.at_most = self._window() - 1  # slow calls in half the window don't keep the other half empty
+
+    def _wait_for_room(self, stretch: Stretch, *, until: float) -> bool:
+        """Wait for half the window, or a little and then for any place: slow calls must not keep the others empty."""
+        if stretch.ask_again is not None:
+            return self._wait_for_limits(stretch, until=until)
+        soon = min(until, time.monotonic() + settings.WAYBILL_FLUSH_AFTER)
+        return self._calls.wait_for_room(at_most=stretch.at_most, until=soon) or self._calls.wait_for_room(
+            at_most=self._claims.window() - 1, until=until
+        )
+
+    def _wait_for_limits(self, stretch: Stretch, *, until: float) -> bool:
+        """Wait for tokens, or for slots: those of our own calls are free when they are recorded."""
+        soon = min(until, time.monotonic() + (stretch.ask_again or 0.0))
+        if self._calls.wait_for_room(at_most=stretch.at_most, until=soon):
+            self._process.recorder.wait_until_empty(timeout=settings.WAYBILL_SLICE)
+        return not self._process.stopping.is_set()
 
     def _take_next(self, stretch: Stretch) -> bool:
         """Claim once and start what came; tell whether the lane may hold more."""
@@ -104,8 +138,9 @@ class LaneDrain:
         # allocated before its message commits, so lower turns than ours may appear.
         floor = 0 if self._woken else stretch.floor
         self._woken = False
-        limit = self._room()
-        batch = self._claim(limit=limit, floor=floor)
+        limit = self._claims.room()
+        ration = self._claims.take(limit=limit, floor=floor)
+        batch = ration.batch
         full = len(batch.messages) == limit
         if full and not stretch.joined:
             dispatch.wake(self.lane)  # once a drain: idle workers join
@@ -113,51 +148,30 @@ class LaneDrain:
         self._start(batch)
         if batch.suspects_wait:
             self._run_suspect()
-        stretch.floor = batch.messages[-1].turn if full else 0
-        stretch.at_most = self._window() // 2
+        self._look_ahead(stretch, ration, full=full)
         self._process.recorder.wait_for_room()
-        return full or batch.suspects_wait or self._woken
+        return full or batch.suspects_wait or self._woken or stretch.ask_again is not None
 
-    # ------------------------------------------------------------ claiming
-
-    def _window(self) -> int:
-        """How many messages of this lane may be in flight in this process."""
-        return settings.WAYBILL_WINDOW_CALLS if self._makes_calls() else settings.WAYBILL_WINDOW_PLAIN
-
-    def _room(self) -> int:
-        """How many messages the next claim may bring; plain ones, which run one by one, as many as fit a slice."""
-        free = self._window() - self._calls.in_flight
-        return free if self._makes_calls() else min(free, self._pace.limit())
-
-    def _makes_calls(self) -> bool:
-        return any(known.concurrent for known in handlers.catalogue().values() if known.lane_name == self.lane)
-
-    def _claim(self, *, limit: int, floor: int, alone: bool = False) -> Batch:
-        process = self._process
-        if alone:
-            return self._lease(limit=limit, floor=floor, alone=True)
-        with process.holdings.admission():
-            return self._lease(limit=limit, floor=floor, alone=False)
-
-    def _lease(self, *, limit: int, floor: int, alone: bool) -> Batch:
-        process = self._process
-        sent_at = time.monotonic()
-        batch = queue.claim(worker_id=process.identity.id, lane=self.lane, limit=limit, floor=floor, alone=alone)
-        failpoints.pass_by(Place.CLAIMED)
-        process.holdings.add(batch.messages, since=sent_at)
-        self._measure(batch)
-        process.stops.note_claimed((message.request_id for message in batch.messages), at=sent_at)
-        return batch
-
-    def _measure(self, batch: Batch) -> None:
-        measures.count(Event.CLAIMS, int(bool(batch.messages)), lane=self.lane)
-        for message_type, n in Counter(message.type for message in batch.messages).items():
-            measures.count(Event.CLAIMED, n, of_type=message_type, lane=self.lane)
+    def _look_ahead(self, stretch: Stretch, ration: Ration, *, full: bool) -> None:
+        """Settle from where and when the next claim goes, after one that the window or the limits ended, or neither."""
+        messages = ration.batch.messages
+        held_back = ration.ask_again is not None and ration.ask_again <= settings.WAYBILL_SLICE
+        if messages or not held_back:
+            stretch.floor = messages[-1].turn if messages and (full or held_back) else 0
+        stretch.at_most = self._claims.window() // 2
+        stretch.ask_again, last = ration.ask_again if held_back else None, stretch.ask_again
+        if held_back and ration.for_slots:
+            in_flight = self._calls.in_flight
+            stretch.at_most = in_flight - max(1, in_flight // _SHARE)
+            if not messages and not in_flight:
+                stretch.ask_again = min(2 * (last or 0.0) or _ASK_OTHERS, _ASK_OTHERS_SELDOM)
+        elif held_back:
+            stretch.at_most = -1  # tokens: no end of a call brings them sooner
 
     def _run_suspect(self) -> None:
         """Run one suspect with nothing else claimed in this process, so that its loss would be its own."""
         with self._process.holdings.solitude():
-            self._start(self._claim(limit=1, floor=0, alone=True))
+            self._start(self._claims.take_suspect())
             self._calls.wait_for_room(at_most=0, until=float("inf"))
             self._process.recorder.wait_until_empty()
 
@@ -165,6 +179,7 @@ class LaneDrain:
 
     def _start(self, batch: Batch) -> None:
         """Hand calls to the event loop, then run the others here."""
+        self._breath.note(claimed=len(batch.messages))
         jobs = self._jobs(batch)
         self._calls.launch([job for job in jobs if job[1].concurrent])
         self._run_here([job for job in jobs if not job[1].concurrent])
@@ -174,7 +189,7 @@ class LaneDrain:
         jobs, others = [], []
         for message in batch.messages:
             message_type = handlers.find(message.type)
-            if message_type is None:
+            if message_type is None or not payloads.is_readable(message.payload):
                 others.append(processing.unknown(message))
             elif message.stopped:
                 others.append(processing.skipped(message))

@@ -20,6 +20,7 @@ import structlog
 from django.conf import settings
 
 from orchestrator import retries, schemas
+from orchestrator.limits import NO_LIMITS, Limits
 
 _log = structlog.get_logger(__name__)
 
@@ -94,6 +95,7 @@ class MessageType:
     schema: schemas.PayloadSchema | None = None
     mandatory: bool = False
     doors: frozenset[str] | None = None  # None: every door
+    limits: Limits = NO_LIMITS
 
     @property
     def lane_name(self) -> str:

@@ -36,10 +36,11 @@ class Housekeeping:
         self._renewed_at = float("-inf")
         self._woken_at: dict[str, float] = {}
         self._measured_at = float("-inf")
+        self._told_at = float("-inf")
         self._deafness = Deafness(queues=process.identity.queues)
         self._chores = (
             *(self._release, self._suspect, self._give_back),
-            *(self._forget, self._expire, self._wake, self._measure_when_due),
+            *(self._tell, self._forget, self._expire, self._wake, self._measure_when_due),
         )
 
     def start(self) -> None:
@@ -98,6 +99,14 @@ class Housekeeping:
         if lanes := recovery.give_back_lost_claims():
             failpoints.pass_by(Place.GIVEN_BACK)
             dispatch.wake_all(lanes)
+
+    def _tell(self) -> None:
+        """Tell how the back ends fare: at once when one is in trouble or answers again, else once a heartbeat."""
+        now = time.monotonic()
+        is_due = now - self._told_at >= settings.WAYBILL_HEARTBEAT
+        for drain in self._process.drains():
+            drain.tell(everything=is_due)
+        self._told_at = now if is_due else self._told_at
 
     def _forget(self) -> None:
         recovery.forget_silent_workers()

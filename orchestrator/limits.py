@@ -40,7 +40,7 @@ class Limits:
         return max(0.0, worth - tokens) / (self.rate or math.inf)
 
 
-NONE = Limits()
+NO_LIMITS = Limits()
 
 
 def tightest(limits: Iterable[Limits]) -> Limits:

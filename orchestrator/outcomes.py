@@ -45,7 +45,7 @@ class Ending(Enum):
     RETRY = "retry"
     SKIPPED = "skipped"  # its request was stopped before it began
     RETURNED = "returned"  # never begun here: given back untouched
-    INTERRUPTED = "interrupted"  # begun, and given back by a graceful stop
+    INTERRUPTED = "interrupted"  # begun, and given back: by a graceful stop, or as a probe of a back end that is down
 
 
 _BEGUN = frozenset({Ending.COMPLETE, Ending.REJECTED, Ending.FAILED, Ending.TIMED_OUT, Ending.RETRY})

@@ -8,7 +8,7 @@ slow, or break: each becomes an outcome, and nothing it raises gets further.
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -53,18 +53,23 @@ def run_list(messages: Sequence[Claimed], message_type: MessageType) -> list[Out
     return [_batch_outcome(message, message_type, result) for message, result in zip(messages, results, strict=True)]
 
 
-async def call(message: Claimed, message_type: MessageType) -> Outcome:
-    """Await an async handler, within its timeout."""
+Failing = Callable[[Claimed, MessageType, BaseException], Outcome]
+"""Makes the outcome of a handler that raised."""
+
+
+async def call(message: Claimed, message_type: MessageType, *, failing: Failing | None = None) -> Outcome:
+    """Await an async handler, within its timeout; `failing`: who judges what it raises, if not `failed`."""
+    failing = failing or failed
     try:
         async with asyncio.timeout(message_type.timeout):
             result = await message_type.handler(_work(message))
         return complete(message, result)
     except TimeoutError:
-        return failed(message, message_type, handlers.TooSlow(f"took longer than {message_type.timeout} s"))
+        return failing(message, message_type, handlers.TooSlow(f"took longer than {message_type.timeout} s"))
     except BaseException as error:  # noqa: BLE001 - every way to fail has its outcome: SystemExit would end the loop
         if isinstance(error, asyncio.CancelledError) and _is_broken_off():
             return ended(message, Ending.INTERRUPTED)
-        return failed(message, message_type, error)
+        return failing(message, message_type, error)
 
 
 def _is_broken_off() -> bool:

@@ -17,15 +17,21 @@ from orchestrator.lifecycle import WORDS, ErrorPolicy
 # The index message_claimable answers `picked` in order; SKIP LOCKED lets workers pass each other. `turn >= floor`
 # skips the dead entries of what was claimed before: without it a claim beside 300,000 of them takes 90 ms. The clock
 # rises to the highest turn taken, and never falls: a worker that took lower turns finds it higher and leaves it.
+# The gate: a lane that is paused, or whose back end is down or asked us to wait, gives nothing; a probe passes.
 # A lost claim is only claimed again, so the commit doesn't wait for the disk. Its id is random: after a crash of the
 # server a sequence would give out the ids of lost claims once more, and the fence would take one worker for another.
 _CLAIM = """
 WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+gate AS MATERIALIZED (
+    SELECT FROM orchestrator_lane, quick
+    WHERE name = %(lane)s AND NOT paused AND (%(probing)s OR NOT EXISTS (
+        SELECT FROM orchestrator_breaker WHERE lane = %(lane)s AND (opened_at IS NOT NULL OR held_until > now())
+    ))
+),
 picked AS MATERIALIZED (
     SELECT id, turn FROM orchestrator_message
     WHERE lane = %(lane)s AND suspect = %(alone)s AND turn >= %(floor)s
-      AND status = %(queued)s AND available_at IS NULL
-      AND NOT (SELECT paused FROM orchestrator_lane, quick WHERE name = %(lane)s)
+      AND status = %(queued)s AND available_at IS NULL AND EXISTS (SELECT FROM gate)
     ORDER BY turn LIMIT %(limit)s
     FOR NO KEY UPDATE SKIP LOCKED
 ),
@@ -46,12 +52,12 @@ ticked AS (
     UPDATE orchestrator_lane SET clock = (SELECT max(turn) FROM picked)
     WHERE name = %(lane)s AND clock < (SELECT max(turn) FROM picked)
 )
-SELECT EXISTS (
+SELECT EXISTS (SELECT FROM gate) AND EXISTS (
         SELECT FROM orchestrator_message
         WHERE lane = %(lane)s AND suspect AND status = %(queued)s AND available_at IS NULL
     ),
     taken.claim_id, taken.id, taken.request_id, taken.client_id, taken.type, taken.external_reference, taken.payload,
-    taken.turn, taken.attempts, orchestrator_request.traceparent,
+    taken.turn, taken.attempts, taken.losses, orchestrator_request.traceparent,
     coalesce(orchestrator_request.stopped_at, orchestrator_request.deadline_at) <= now(),
     orchestrator_request.error_policy = %(halting)s
 FROM (SELECT) AS once
@@ -99,6 +105,7 @@ class Claimed:
     payload: str
     turn: int
     attempts: int
+    losses: int
     traceparent: str | None
     stopped: bool | None
     halting: bool
@@ -135,14 +142,20 @@ class Renewal:
     draining: bool
 
 
-def claim(*, worker_id: uuid.UUID, lane: str, limit: int, floor: int = 0, alone: bool = False) -> Batch:
-    """Lease up to `limit` of a lane's next messages to a worker; with `alone`, of its suspects."""
+def claim(
+    *, worker_id: uuid.UUID, lane: str, limit: int, floor: int = 0, alone: bool = False, probing: bool = False
+) -> Batch:
+    """Lease up to `limit` of a lane's next messages to a worker; with `alone`, of its suspects.
+
+    `probing`: past a breaker that is open; the worker holds the right to (`breakers.take_probe`).
+    """
     asked = {
         "worker_id": worker_id,
         "lane": lane,
         "limit": limit,
         "floor": floor,
         "alone": alone,
+        "probing": probing,
         "lease": settings.WAYBILL_LEASE,
         "halting": ErrorPolicy.HALT.value,
         **WORDS,
@@ -181,6 +194,17 @@ def leave(worker_id: uuid.UUID) -> None:
     """Take a worker that stopped in good order off the list."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM orchestrator_worker WHERE id = %(worker_id)s", {"worker_id": worker_id})
+
+
+def holds_claimable(lane: str) -> bool:
+    """Tell whether a lane has messages that could be claimed now, were it for the lane alone."""
+    [(found,)] = _fetch(
+        # message_claimable: one probe.
+        "SELECT EXISTS (SELECT FROM orchestrator_message WHERE lane = %(lane)s AND NOT suspect"
+        " AND status = %(queued)s AND available_at IS NULL)",
+        {"lane": lane, **WORDS},
+    )
+    return bool(found)
 
 
 def find_stopped(request_ids: list[uuid.UUID]) -> frozenset[uuid.UUID]:

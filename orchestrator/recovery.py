@@ -93,10 +93,15 @@ RETURNING message.id, message.request_id, message.client_id, message.type, messa
 """
 
 # The head of each lane by message_claimable, one index probe a lane and kind; the floor is nobody's, so that turns
-# which were committed late are seen.
+# which were committed late are seen. A lane that may give nothing now has nothing to be woken for: one that is paused,
+# whose breaker is open (until the next probe is due), that is held, or whose rate leaves no call.
 _WAITING_LANES = """
 SELECT lane.name, lane.queue FROM orchestrator_lane AS lane
-WHERE NOT lane.paused AND EXISTS (
+WHERE NOT lane.paused AND NOT EXISTS (
+    SELECT FROM orchestrator_breaker WHERE lane = lane.name AND greatest(held_until, probe_at, probing_until) > now()
+) AND NOT EXISTS (
+    SELECT FROM orchestrator_bucket WHERE lane = lane.name AND next_at > now()
+) AND EXISTS (
     SELECT FROM (VALUES (false), (true)) AS kind (suspect) CROSS JOIN LATERAL (
         SELECT received_at FROM orchestrator_message
         WHERE lane = lane.name AND suspect = kind.suspect AND status = %(queued)s AND available_at IS NULL

@@ -86,6 +86,11 @@ class WorkerProcess:
             with self._lock:
                 self._draining -= 1
 
+    def drains(self) -> list[LaneDrain]:
+        """Return the lanes that this process has drained."""
+        with self._lock:
+            return list(self._lanes.values())
+
     def is_crowded(self) -> bool:
         """Tell whether other lanes may be waiting for one of this process's threads."""
         return self._draining >= self._concurrency

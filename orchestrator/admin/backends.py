@@ -31,7 +31,10 @@ class BackendForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the 
 
     class Meta:
         model = Backend
-        fields = ("message_type", "url", "timeout_seconds", "attempts", "lane", "mandatory", "schema")
+        fields = (
+            *("message_type", "url", "timeout_seconds", "attempts", "lane"),
+            *("concurrency", "rate", "burst", "breaker", "mandatory", "schema"),
+        )
         widgets = {"message_type": forms.TextInput, "url": forms.TextInput, "lane": forms.TextInput}
 
     def clean(self) -> dict[str, Any]:
@@ -56,6 +59,10 @@ class BackendForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the 
             timeout_seconds=cleaned["timeout_seconds"],
             attempts=cleaned["attempts"],
             lane=cleaned["lane"] or "",
+            concurrency=cleaned["concurrency"],
+            rate=cleaned["rate"],
+            burst=cleaned["burst"],
+            breaker=cleaned["breaker"],
             mandatory=cleaned["mandatory"],
             schema=cleaned["schema"],
         )
@@ -74,7 +81,8 @@ class BackendPage(Page):
     search_fields = ("message_type", "url")
     ordering = ("message_type",)
     fields = (
-        *("message_type", "url", "timeout_seconds", "attempts", "lane", "mandatory", "schema"),
+        *("message_type", "url", "timeout_seconds", "attempts", "lane"),
+        *("concurrency", "rate", "burst", "breaker", "mandatory", "schema"),
         *("header_names", "headers", "no_headers", "updated_at"),
     )
 

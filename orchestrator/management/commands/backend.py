@@ -7,6 +7,7 @@ from argparse import BooleanOptionalAction
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from orchestrator import backend_types, sealing
@@ -27,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for a whole call (default 30)")
         parser.add_argument("--attempts", type=int, metavar="N", help="tries in all (default 5)")
         parser.add_argument("--lane", help="the lane its messages wait in; empty: its own")
+        _add_limits(parser)
         parser.add_argument("--mandatory", action=BooleanOptionalAction, help="without it a poll's answer is an error")
         headers = parser.add_mutually_exclusive_group()
         headers.add_argument("--header", action="append", metavar="'K: V'", help="sent with each call; repeatable")
@@ -42,12 +44,26 @@ class Command(BaseCommand):
         self.stdout.write("\n".join(_describe(row, is_new=is_new)))
 
 
+def _add_limits(parser: CommandParser) -> None:
+    concurrency = parser.add_mutually_exclusive_group()
+    concurrency.add_argument("--concurrency", type=int, metavar="N", help="calls in flight, of all workers together")
+    concurrency.add_argument("--no-concurrency", action="store_true", help="as many calls as the workers make")
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument("--rate", metavar="N/s", help="calls a second, of all workers together; N/min and N/h too")
+    rate.add_argument("--no-rate", action="store_true", help="as fast as it answers")
+    parser.add_argument("--burst", type=int, metavar="N", help="calls at once under a rate (default: a fifth of N/s)")
+    breaker = parser.add_mutually_exclusive_group()
+    breaker.add_argument("--breaker", type=int, metavar="N", help="failures in a row that open its circuit breaker")
+    breaker.add_argument("--no-breaker", action="store_true", help="never stop calling it")
+
+
 def _describe(row: Backend, *, is_new: bool) -> list[str]:
     return [
         f"back end: {row.message_type} ({'created' if is_new else 'updated'})",
         f"url: {row.url}",
         f"timeout: {row.timeout_seconds:g} s, attempts: {row.attempts}",
         f"lane: {row.lane or row.message_type}, mandatory: {'yes' if row.mandatory else 'no'}",
+        f"concurrency: {row.concurrency or 'no limit'}, rate: {_rate(row)}, breaker: {_breaker(row)}",
         f"headers: {_header_names(row)}, schema: {'none' if row.schema is None else 'its own'}",
     ]
 
@@ -63,6 +79,7 @@ def _changes(options: dict[str, Any]) -> backend_types.Changes:
         changes["attempts"] = options["attempts"]
     if options["lane"] is not None:
         changes["lane"] = options["lane"]
+    _change_limits(changes, options)
     if options["mandatory"] is not None:
         changes["mandatory"] = options["mandatory"]
     if options["header"] or options["no_headers"]:
@@ -70,6 +87,30 @@ def _changes(options: dict[str, Any]) -> backend_types.Changes:
     if options["schema"] or options["no_schema"]:
         changes["schema"] = _read_schema(options["schema"]) if options["schema"] else None
     return changes
+
+
+def _change_limits(changes: backend_types.Changes, options: dict[str, Any]) -> None:
+    if options["concurrency"] is not None or options["no_concurrency"]:
+        changes["concurrency"] = options["concurrency"]
+    if options["rate"] is not None:
+        changes["rate"] = backend_types.parse_rate(options["rate"])
+    if options["no_rate"]:
+        changes["rate"] = changes["burst"] = None
+    if options["burst"] is not None:
+        changes["burst"] = options["burst"]
+    if options["breaker"] is not None or options["no_breaker"]:
+        changes["breaker"] = 0 if options["no_breaker"] else options["breaker"]
+
+
+def _rate(row: Backend) -> str:
+    if row.rate is None:
+        return "no limit"
+    return f"{row.rate:g}/s" if row.burst is None else f"{row.rate:g}/s ({row.burst} at once)"
+
+
+def _breaker(row: Backend) -> str:
+    failures = settings.WAYBILL_BREAKER_FAILURES if row.breaker is None else row.breaker
+    return f"after {failures} failures in a row" if failures else "none"
 
 
 def _read_schema(path: str) -> dict[str, Any]:
