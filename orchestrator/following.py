@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from orchestrator import ledger_pool
 from orchestrator.lifecycle import WORDS
@@ -180,7 +180,7 @@ def _read(job: Callable[..., _Result], *arguments: object) -> _Result:
         ledger_pool.renew_after(failure)
         raise
     finally:
-        close_old_connections()
+        connection.close()
 
 
 def _find_changed(followed: list[Followed]) -> tuple[list[Followed], list[Followed]]:

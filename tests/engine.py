@@ -110,6 +110,17 @@ def declaring() -> Iterator[Callable[..., MessageType]]:
     declared.update(before)
 
 
+def misplaced() -> int:
+    """Count final messages whose turn does not say how many of its request's were final before its transaction."""
+    return int(
+        ask(
+            "SELECT count(*) FROM orchestrator_message AS one WHERE processed_at IS NOT NULL AND turn <> ("
+            " SELECT count(*) FROM orchestrator_message AS earlier WHERE earlier.request_id = one.request_id"
+            " AND earlier.processed_at IS NOT NULL AND earlier.turn < one.turn)"
+        )
+    )
+
+
 # ---------------------------------------------------------------- claims and outcomes, by hand
 
 

@@ -294,6 +294,10 @@ class Engine(RuleBasedStateMachine):
             assert (request.stopped_at is not None) == known.stopped
 
     @invariant()
+    def the_final_messages_stand_in_the_order_of_their_commits(self) -> None:
+        assert engine.misplaced() == 0
+
+    @invariant()
     def no_claim_is_left_dangling(self) -> None:
         held = {message.id: message.claim_id for claim in self.claims for message in claim.held}
 
