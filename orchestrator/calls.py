@@ -61,7 +61,8 @@ class Calls:
             last = not self.in_flight
             self._condition.notify_all()
         # Under haltOnError a failure stops the neighbours that have not begun: the sooner it is known the better.
-        self._process.recorder.put([outcome], hurry=last or (message.halting and outcome.ending in FAILURES))
+        hurry = last or (message.halting and outcome.ending in FAILURES)
+        self._process.recorder.put([outcome], hurry=hurry, single=True)
 
     async def _outcome(self, message: Claimed, message_type: MessageType) -> Outcome:
         try:

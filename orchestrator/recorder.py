@@ -3,7 +3,9 @@
 In: outcomes, from drains and calls. Out: flushes, by one thread of the process. Called by the drain and the worker.
 
 A flush goes at 500 outcomes, at the latest 200 ms after the first, and at once when nothing else of the drain is
-running: a slow message doesn't hide its neighbours' results, and a single one isn't kept waiting.
+running: a slow message doesn't hide its neighbours' results, and a single one isn't kept waiting. Outcomes of calls,
+each of which ends when it ends, go at once as well, but one flush no sooner than 25 ms after the other: what comes
+meanwhile shares the next. So a client's single call is not kept waiting by another's many.
 """
 
 import threading
@@ -33,7 +35,8 @@ class Recorder:
         self._holdings = holdings
         self._condition = threading.Condition()
         self._waiting: list[Outcome] = []
-        self._oldest = 0.0
+        self._due_at = float("inf")
+        self._flushed_at = float("-inf")
         self._hurried = False
         self._busy = False
         self._closing = False
@@ -43,17 +46,24 @@ class Recorder:
         """Begin to flush."""
         self._thread.start()
 
-    def put(self, ended: Sequence[Outcome], *, hurry: bool = False) -> None:
-        """Take outcomes; `hurry`: nothing else of their drain is running, so there is nothing to wait for."""
+    def put(self, ended: Sequence[Outcome], *, hurry: bool = False, single: bool = False) -> None:
+        """Take outcomes. `hurry`: nothing else of their drain is running, so there is nothing to wait for.
+
+        `single`: each of their drain ends by itself, and its client need not wait for the others'.
+        """
         with self._condition:
-            first = not self._waiting
-            if first:
-                self._oldest = time.monotonic()
             self._waiting.extend(ended)
+            if not self._waiting:
+                return
             self._hurried = self._hurried or hurry
+            due_at = time.monotonic() + settings.WAYBILL_FLUSH_AFTER
+            if single:
+                due_at = min(due_at, self._flushed_at + settings.WAYBILL_FLUSH_PAUSE)
+            sooner = due_at < self._due_at
+            self._due_at = min(self._due_at, due_at)
             # The recorder is only called when there is something for it to do: a switch of threads for each outcome
             # would cost more than the outcome.
-            if first or self._is_due():
+            if sooner or self._is_due():
                 self._condition.notify_all()
 
     def wait_for_room(self) -> None:
@@ -84,6 +94,8 @@ class Recorder:
             self._holdings.subtract(batch)
             with self._condition:
                 self._busy = False
+                self._flushed_at = time.monotonic()
+                self._due_at = max(self._due_at, self._flushed_at + settings.WAYBILL_FLUSH_PAUSE)
                 self._condition.notify_all()
         connection.close()
 
@@ -91,11 +103,11 @@ class Recorder:
         """Wait for a flush's worth of outcomes; nothing means that the recorder is closed."""
         with self._condition:
             self._condition.wait_for(lambda: self._waiting or self._closing)
-            self._condition.wait_for(
-                self._is_due, timeout=self._oldest + settings.WAYBILL_FLUSH_AFTER - time.monotonic()
-            )
+            while not self._is_due() and (remaining := self._due_at - time.monotonic()) > 0:
+                self._condition.wait(timeout=remaining)
             size = settings.WAYBILL_FLUSH_SIZE
             batch, self._waiting = self._waiting[:size], self._waiting[size:]
+            self._due_at = time.monotonic() + settings.WAYBILL_FLUSH_AFTER if self._waiting else float("inf")
             self._hurried = self._hurried and bool(self._waiting)
             self._busy = bool(batch)
             return batch

@@ -133,6 +133,55 @@ def test_a_slow_message_does_not_hide_its_neighbours_results(declare: Callable[.
         eventually(lambda: engine.counters_of(request) == {"complete": 4}, what="the slow one's")
 
 
+def test_a_single_outcome_is_flushed_at_once_when_the_last_flush_is_a_while_ago(settings: Settings) -> None:
+    settings.WAYBILL_FLUSH_AFTER = NEVER
+    settings.WAYBILL_FLUSH_PAUSE = 0.001
+    claimed = claim(3)
+
+    with recording(claimed) as recorder:
+        for n, message in enumerate(claimed):
+            recorder.put([engine.ended(message)], single=True)
+            eventually(lambda done=n + 1: complete() == done, within=2, what="the result")  # type: ignore[misc]
+
+
+def test_what_ends_by_itself_soon_after_a_flush_shares_the_next(settings: Settings) -> None:
+    settings.WAYBILL_FLUSH_AFTER = NEVER
+    settings.WAYBILL_FLUSH_PAUSE = 0.3
+    claimed = claim(4)
+
+    with recording(claimed) as recorder:
+        recorder.put([engine.ended(claimed[0])], single=True)
+        eventually(lambda: complete() == 1, within=2, what="the first result")
+        flushed_at = time.monotonic()
+        for message in claimed[1:]:
+            recorder.put([engine.ended(message)], single=True)
+        while time.monotonic() < flushed_at + 0.15:
+            assert complete() == 1
+        eventually(lambda: complete() > 1, within=5, what="the next flush")
+        assert complete() == 4
+
+
+def test_a_quick_call_is_recorded_while_a_slow_one_goes_on(
+    declare: Callable[..., MessageType], settings: Settings
+) -> None:
+    """Another client's slow calls in the same lane don't keep a single one's result back."""
+    may_end = threading.Event()
+
+    async def call(work: Work) -> None:
+        while work.fields()["slow"] and not may_end.is_set():  # noqa: ASYNC110 - set by another thread
+            await asyncio.sleep(0.005)
+
+    settings.WAYBILL_FLUSH_AFTER = NEVER
+    known = declare(call, kind=Kind.ASYNC)
+    slow = engine.hand_in(client_id=1, message_type=known.name, payloads=[{"slow": True}])
+    quick = engine.hand_in(client_id=2, message_type=known.name, payloads=[{"slow": False}])
+
+    with engine.running_worker(housekeeping=False) as worker, engine.draining(worker, known.name):
+        eventually(lambda: engine.counters_of(quick) == {"complete": 1}, within=2, what="the quick one's result")
+        assert engine.counters_of(slow) == {"open": 1}
+        may_end.set()
+
+
 def test_a_claim_ends_with_its_last_message() -> None:
     claimed = claim(3)
 
