@@ -4,6 +4,7 @@ In: environment variables, and those of the running stack of `$WAYBILL_HOME` whe
 Out: Django's settings. A missing or malformed variable ends the start with its name. `.env.example` lists them all.
 """
 
+from base64 import b64decode
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +17,15 @@ from config import logging as house_logging
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Env()
+
+
+def _key(text: str) -> bytes:
+    """Read a 256-bit key."""
+    key = b64decode(text, validate=True)
+    if len(key) != 32:
+        raise ValueError(f"a key of {len(key)} bytes")
+    return key
+
 
 WAYBILL_HOME = env.path("WAYBILL_HOME", BASE_DIR / ".waybill")
 if not env.str("DATABASE_URL", None):
@@ -79,6 +89,7 @@ TEMPLATES = [
 WAYBILL_BEHIND_TLS = env.bool("WAYBILL_BEHIND_TLS", False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = WAYBILL_BEHIND_TLS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if WAYBILL_BEHIND_TLS else None
+WAYBILL_MASKED_FIELDS: list[str] = env.list("WAYBILL_MASKED_FIELDS", [])
 WAYBILL_TRUSTED_PROXIES: list[str] = env.list("WAYBILL_TRUSTED_PROXIES", [])
 SILENCED_SYSTEM_CHECKS = [
     *("security.W002", "security.W003"),  # only the admin needs these two, and wears them: ADMIN_MIDDLEWARE
@@ -159,6 +170,15 @@ WAYBILL_TYPES_CACHE_SECONDS = env.float("WAYBILL_TYPES_CACHE_SECONDS", 2.0)
 
 # ---------------------------------------------------------------- figures
 WAYBILL_METRICS_TOKEN = env.str("WAYBILL_METRICS_TOKEN", "")
+OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", "")  # traces; the SDK reads its other variables
+
+# Keys that payloads and results are encrypted with at rest: id → 32 bytes in base64. The last one seals, unless told.
+WAYBILL_PAYLOAD_KEYS: dict[str, bytes] = env.dict("WAYBILL_PAYLOAD_KEYS", {}, subcast_values=_key)
+WAYBILL_PAYLOAD_KEY_ID = env.str(
+    "WAYBILL_PAYLOAD_KEY_ID",
+    next(reversed(WAYBILL_PAYLOAD_KEYS), ""),
+    validate=lambda key: not key or key in WAYBILL_PAYLOAD_KEYS,
+)
 
 # ---------------------------------------------------------------- doors
 WAYBILL_MAX_BODY_BYTES = env.int("WAYBILL_MAX_BODY_BYTES", 32 * 1024 * 1024)

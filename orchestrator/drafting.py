@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import uuid_utils
 
-from orchestrator import duplicates, handlers, storing, traceparent, turns
+from orchestrator import duplicates, handlers, payloads, storing, traceparent, turns
 from orchestrator.lifecycle import ErrorPolicy, Status
 from orchestrator.submissions import DuplicatePolicy, Submission
 
@@ -55,6 +55,7 @@ def make_rows(draft: Draft, bases: Mapping[str, turns.Base]) -> list[storing.New
     """Make the messages' rows. Looks into the ledger for duplicates, under a lock, if the submission wants that."""
     priority = draft.submission.priority
     statuses, problems = _decide(draft)
+    key_id = payloads.key_id()
     columns = zip(draft.message_ids, draft.submission.messages, draft.lanes, draft.ranks, statuses, strict=True)
     return [
         storing.NewRow(
@@ -63,9 +64,10 @@ def make_rows(draft: Draft, bases: Mapping[str, turns.Base]) -> list[storing.New
             lane,
             bases[lane].turn(rank=rank, priority=priority) if status is Status.QUEUED else 0,
             message.external_reference,
-            message.payload,
+            payloads.seal(message.payload, message_id=message_id, part=payloads.Part.PAYLOAD),
             status,
             problems.get(index, ()),
+            key_id,
         )
         for index, (message_id, message, lane, rank, status) in enumerate(columns)
     ]

@@ -22,7 +22,7 @@ from django.db.backends.utils import CursorWrapper
 from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.json import Jsonb
 
-from orchestrator import database_errors, failpoints, finishing, measures, stopping
+from orchestrator import database_errors, failpoints, finishing, measures, payloads, stopping
 from orchestrator.failpoints import Place
 from orchestrator.finishing import Finished
 from orchestrator.lifecycle import FINAL, WORDS, ErrorPolicy, FailureKind, Status, StopReason
@@ -267,7 +267,7 @@ def _columns(outcomes: Sequence[Outcome], rows: Sequence[_Row], *, final: Mappin
         "claims": [outcome.claim_id for outcome in outcomes],
         "statuses": [row.status.value for row in rows],
         "kinds": [row.kind.value if row.kind else None for row in rows],
-        "results": [outcome.result for outcome in outcomes],
+        "results": [_kept(outcome) for outcome in outcomes],
         "errors": [Jsonb(row.errors) if row.errors else None for row in rows],
         "attempts": [int(outcome.ending in _BEGUN) for outcome in outcomes],
         # Begun and broken off: it may have reached the back end, which a message without attempts or losses never did.
@@ -281,6 +281,12 @@ def _columns(outcomes: Sequence[Outcome], rows: Sequence[_Row], *, final: Mappin
         ],
         **WORDS,
     }
+
+
+def _kept(outcome: Outcome) -> str | None:
+    if outcome.result is None:
+        return None
+    return payloads.seal(outcome.result, message_id=outcome.message_id, part=payloads.Part.RESULT)
 
 
 def _end_claims(cursor: CursorWrapper, claim_ids: list[int]) -> None:

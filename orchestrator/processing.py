@@ -16,7 +16,7 @@ import pydantic
 import structlog
 from django.conf import settings
 
-from orchestrator import failpoints, handlers
+from orchestrator import failpoints, handlers, payloads
 from orchestrator.failpoints import Place
 from orchestrator.handlers import JSONText, MessageType, Work
 from orchestrator.outcomes import Ending, Outcome
@@ -179,7 +179,7 @@ def _work(message: Claimed) -> Work:
         client_id=message.client_id,
         type=message.type,
         external_reference=message.external_reference,
-        payload=message.payload,
+        payload=payloads.reveal(message.payload, message_id=message.id, part=payloads.Part.PAYLOAD),
         attempt=message.attempts + 1,
         traceparent=message.traceparent,
     )

@@ -6,10 +6,11 @@ In: ids, a type and a time. Out: rows. Called by replaying, and by the desk's pa
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from django.db import connection
 
+from orchestrator import payloads
 from orchestrator.lifecycle import WORDS, ErrorPolicy, Status
 
 
@@ -26,6 +27,18 @@ class Candidate(NamedTuple):
     status: Status
     processed_at: datetime | None
     payload_bytes: int
+
+
+class Original(Protocol):
+    """Any row that names a message and its request."""
+
+    @property
+    def id(self) -> uuid.UUID:
+        """The message's id."""
+
+    @property
+    def request_id(self) -> uuid.UUID:
+        """Its request's."""
 
 
 class Payload(NamedTuple):
@@ -90,12 +103,21 @@ def find_failures(
     return _candidates(_FAILURES, parameters)
 
 
+def count_failures(message_type: str, *, since: datetime, again: bool, limit: int) -> int:
+    """Count a type's failures from a time, as far as `limit`; without `again` those that have no copy."""
+    parameters = {"type": message_type, "since": since, "limit": limit, "again": again, **WORDS}
+    return int(_run(_COUNT_FAILURES, parameters)[0][0])
+
+
 def find_payloads(message_ids: Sequence[uuid.UUID]) -> list[Payload]:
     """Return what the copies take, in the order of the ids."""
-    return [Payload._make(row) for row in _run(_PAYLOADS, {"ids": list(message_ids)})]
+    return [
+        Payload(message_type, reference, payloads.reveal(kept, message_id=message_id, part=payloads.Part.PAYLOAD))
+        for message_id, message_type, reference, kept in _run(_PAYLOADS, {"ids": list(message_ids)})
+    ]
 
 
-def find_copies(originals: Iterable[Candidate]) -> dict[uuid.UUID, list[uuid.UUID]]:
+def find_copies(originals: Iterable[Original]) -> dict[uuid.UUID, list[uuid.UUID]]:
     """Return the requests that hold copies, by the original message's id."""
     wanted = list(originals)
     rows = _run(_COPIES, {"requests": [one.request_id for one in wanted], "messages": [one.id for one in wanted]})
@@ -170,9 +192,22 @@ ORDER BY message.processed_at, message.id LIMIT %(limit)s
 """
 )
 
+# The same index, no further than the limit.
+_COUNT_FAILURES = """
+SELECT count(*) FROM (
+    SELECT FROM orchestrator_message AS message
+    WHERE type = %(type)s AND status = %(failed)s AND processed_at >= %(since)s
+      AND (%(again)s OR NOT EXISTS (
+          SELECT FROM orchestrator_replayedmessage
+          WHERE original_request_id = message.request_id AND original_id = message.id
+      ))
+    LIMIT %(limit)s
+) AS counted
+"""
+
 # By primary key.
 _PAYLOADS = """
-SELECT message.type, message.external_reference, message.payload
+SELECT message.id, message.type, message.external_reference, message.payload
 FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS wanted (id, place)
 JOIN orchestrator_message AS message ON message.id = wanted.id
 ORDER BY wanted.place

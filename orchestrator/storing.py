@@ -52,6 +52,7 @@ class NewRow(NamedTuple):
     payload: str
     status: Status
     errors: Sequence[str]
+    payload_key_id: str | None = None
 
 
 def count_open_requests(*, client_id: int, limit: int) -> int:
@@ -172,12 +173,12 @@ INSERT INTO orchestrator_request (
 _COPY = """
 COPY orchestrator_message (
     id, request_id, client_id, number, turn, received_at,
-    type, lane, external_reference, payload, status, errors, processed_at
+    type, lane, external_reference, payload, status, errors, processed_at, payload_key_id
 ) FROM STDIN (FORMAT binary)
 """
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _TRAILER = struct.pack(">h", -1)
-_COLUMNS = 13
+_COLUMNS = 14
 _FIXED = struct.Struct(">h i16s i16s iq ii iq iq".replace(" ", ""))
 _INT = struct.Struct(">i")
 _NULL = _INT.pack(-1)
@@ -203,6 +204,7 @@ def _encode(rows: Sequence[NewRow], *, request_id: uuid.UUID, client_id: int, re
         yield statuses[row.status]
         yield _field(_JSONB_VERSION + json.dumps(row.errors).encode()) if row.errors else _NULL
         yield processed if row.status in FINAL else _NULL
+        yield _NULL if row.payload_key_id is None else _text(row.payload_key_id)
     yield _TRAILER
 
 

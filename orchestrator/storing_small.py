@@ -64,13 +64,14 @@ WITH received AS (
 stored AS (
     INSERT INTO orchestrator_message (
         id, request_id, client_id, number, turn, received_at,
-        type, lane, external_reference, payload, status, errors, processed_at
+        type, lane, external_reference, payload, status, errors, processed_at, payload_key_id
     )
     SELECT id, request_id, %(client_id)s, number, turn, now(),
-        type, lane, external_reference, payload, status, errors, CASE WHEN status = ANY (%(final)s) THEN now() END
+        type, lane, external_reference, payload, status, errors, CASE WHEN status = ANY (%(final)s) THEN now() END,
+        payload_key_id
     FROM json_to_recordset(%(messages)s::json) AS given (
         id uuid, request_id uuid, number int, turn bigint, type text, lane text, external_reference text, payload text,
-        status text, errors jsonb
+        status text, errors jsonb, payload_key_id text
     )
 )
 SELECT now()
@@ -107,6 +108,7 @@ def _message(request: NewRequest, number: int, row: NewRow) -> dict[str, Any]:
         "payload": row.payload,
         "status": row.status.value,
         "errors": list(row.errors) or None,
+        "payload_key_id": row.payload_key_id,
     }
 
 

@@ -17,7 +17,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from orchestrator import following
+from orchestrator import following, payloads
 from tracking.gateway import queries
 
 _MOST_MESSAGES = 200
@@ -87,7 +87,8 @@ def _make_news(rows: list[tuple[Any, ...]]) -> News:
 def _make_outcome(row: tuple[Any, ...]) -> Outcome:
     *message, result, turn, _ = row
     taken = queries.MessageRow._make(message)
-    return Outcome(taken, result, Place(turn, taken.number))
+    shown = None if result is None else payloads.reveal(result, message_id=taken.id, part=payloads.Part.RESULT)
+    return Outcome(taken, shown, Place(turn, taken.number))
 
 
 # Each request by primary key, its messages by message_in_request: as many as it has are looked through, and so many of

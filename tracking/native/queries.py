@@ -4,6 +4,7 @@ In: a ticket. Out: the task as it is now, or whether it is running. Called by `v
 One statement each; no row becomes an object of Django's, and a result stays the text that is stored.
 """
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +14,7 @@ import orjson
 from django.conf import settings
 from django.db import connection
 
+from orchestrator import payloads
 from tracking.native.cookie import Ticket
 
 
@@ -40,7 +42,7 @@ class Task:
 # It takes longer to plan than to run, so nothing is in it that Python can do: the age is judged there.
 _TASK = """
 SELECT request.open, statement_timestamp() - request.received_at, request.attributes,
-    message.type, message.status, message.failure_kind, CASE WHEN request.open = 0 THEN message.result END
+    message.id, message.type, message.status, message.failure_kind, CASE WHEN request.open = 0 THEN message.result END
 FROM orchestrator_request AS request JOIN orchestrator_message AS message ON message.request_id = request.id
 WHERE request.id = %(id)s AND request.client_id = %(client)s
 ORDER BY message.number
@@ -67,8 +69,15 @@ def find_task(ticket: Ticket) -> Task | None:
         is_overdue=_is_overdue(age),
         asked=attributes["asked"],
         mandatory=frozenset(attributes["mandatory"]),
-        messages=[Message._make(row[3:]) for row in rows],
+        messages=[_message(*row[3:]) for row in rows],
     )
+
+
+def _message(
+    message_id: uuid.UUID, message_type: str, status: str, failure_kind: str | None, result: str | None
+) -> Message:
+    shown = None if result is None else payloads.reveal(result, message_id=message_id, part=payloads.Part.RESULT)
+    return Message(message_type, status, failure_kind, shown)
 
 
 def is_running(ticket: Ticket) -> bool:
