@@ -44,9 +44,8 @@ def test_what_is_committed_during_the_rest_wakes_nobody_and_is_claimed_after_it(
                 dispatch.wake("Echo")
         for request in requests:
             eventually(lambda of=request: engine.statuses_of(of) == [Status.COMPLETE], what="the result")  # type: ignore[misc]
-
-    assert engine.wake_ups() == ["Echo"]
-    assert cache.get("wake:Echo") is None
+        assert engine.wake_ups() == ["Echo"]
+        assert cache.get("wake:Echo") is None
 
 
 def test_a_stop_ends_the_rest(settings: Settings) -> None:
