@@ -12,6 +12,7 @@ from django.conf import settings
 from orchestrator import breakers, failpoints, handlers, limits, measures, slots
 from orchestrator.calls import Calls
 from orchestrator.failpoints import Place
+from orchestrator.floors import Floor
 from orchestrator.fuse import Fuse
 from orchestrator.handlers import Kind, MessageType
 from orchestrator.limits import Limits
@@ -34,6 +35,7 @@ class LaneClaims:
         self._calls = calls
         self._pace = pace
         self._fuse = fuse
+        self.floor = Floor()
 
     def window(self) -> int:
         """How many messages of this lane may be in flight in this process."""
@@ -86,6 +88,7 @@ class LaneClaims:
         ration = slots.claim(asked, limits=allowed)
         messages = ration.batch.messages
         if messages:
+            self.floor.note(messages[-1].turn)
             failpoints.pass_by(Place.CLAIMED)
         process.holdings.add(messages, since=sent_at)
         self._measure(ration.batch)

@@ -92,6 +92,10 @@ class LaneDrain:
             finally:
                 self._running.release()
 
+    def floor(self) -> int:
+        """Return the turn from which on the sweep looks for the lane's head."""
+        return self._claims.floor.lowest()
+
     def tell(self, *, everything: bool) -> None:
         """Let all processes know how the lane's back ends fare; wake the lane when they answer again."""
         if self._claims.tell(everything=everything):

@@ -116,7 +116,7 @@ class Housekeeping:
 
     def _wake(self) -> None:
         """Wake lanes that wait although they were woken: ignoring the flag, but each at most once per stale time."""
-        lanes = recovery.find_waiting_lanes()
+        lanes = recovery.find_waiting_lanes({drain.lane: drain.floor() for drain in self._process.drains()})
         now = time.monotonic()
         answered = True
         for lane in lanes:

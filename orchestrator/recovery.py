@@ -7,7 +7,7 @@ housekeeping thread of every worker process, leader-free: SKIP LOCKED keeps two 
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,9 +92,9 @@ RETURNING message.id, message.request_id, message.client_id, message.type, messa
     extract(epoch FROM message.processed_at - message.received_at)::float8, message.processed_at
 """
 
-# The head of each lane by message_claimable, one index probe a lane and kind; the floor is nobody's, so that turns
-# which were committed late are seen. A lane that may give nothing now has nothing to be woken for: one that is paused,
-# whose breaker is open (until the next probe is due), that is held, or whose rate leaves no call.
+# The head of each lane by message_claimable, one index probe a lane and kind. `floors.py` says where it begins; for
+# suspects, which the others pass by, at everything. A lane that may give nothing now has nothing to be woken for: one
+# that is paused, whose breaker is open (until the next probe is due), that is held, or whose rate leaves no call.
 _WAITING_LANES = """
 SELECT lane.name, lane.queue FROM orchestrator_lane AS lane
 WHERE NOT lane.paused AND NOT EXISTS (
@@ -105,6 +105,7 @@ WHERE NOT lane.paused AND NOT EXISTS (
     SELECT FROM (VALUES (false), (true)) AS kind (suspect) CROSS JOIN LATERAL (
         SELECT received_at FROM orchestrator_message
         WHERE lane = lane.name AND suspect = kind.suspect AND status = %(queued)s AND available_at IS NULL
+          AND turn >= CASE WHEN kind.suspect THEN 0 ELSE coalesce((%(floors)s::jsonb ->> lane.name)::bigint, 0) END
         ORDER BY turn LIMIT 1
     ) AS head
     WHERE head.received_at < now() - %(stale)s * interval '1 second'
@@ -226,11 +227,12 @@ def _finished(columns: tuple[Any, ...], *, lane: str) -> Finished:
     )
 
 
-def find_waiting_lanes() -> list[WaitingLane]:
-    """Return the lanes whose oldest claimable message has waited longer than it should."""
+def find_waiting_lanes(floors: Mapping[str, int] | None = None) -> list[WaitingLane]:
+    """Return the lanes whose oldest claimable message, from their floor on, has waited longer than it should."""
     with transaction.atomic(), connection.cursor() as cursor:
         _bound(cursor)
-        cursor.execute(_WAITING_LANES, {"stale": settings.WAYBILL_STALE_WAKE, **WORDS})
+        asked = {"stale": settings.WAYBILL_STALE_WAKE, "floors": json.dumps(floors or {})}
+        cursor.execute(_WAITING_LANES, asked | WORDS)
         return [WaitingLane(name=name, queue=queue) for name, queue in cursor.fetchall()]
 
 

@@ -188,6 +188,23 @@ def test_a_lane_where_only_a_suspect_waits_is_woken(client_id: int) -> None:
     assert [lane.name for lane in recovery.find_waiting_lanes()] == ["Echo"]
 
 
+def test_what_was_claimed_a_while_ago_is_not_looked_through_again(client_id: int) -> None:
+    engine.hand_in(client_id=client_id)
+    let_wait(seconds=60)
+    turn = Message.objects.get().turn
+
+    assert [lane.name for lane in recovery.find_waiting_lanes({"Echo": turn, "other": turn + 1})] == ["Echo"]
+    assert recovery.find_waiting_lanes({"Echo": turn + 1}) == []
+
+
+def test_a_suspect_is_seen_below_the_floor(client_id: int) -> None:
+    engine.hand_in(client_id=client_id)
+    losses.lose("Echo")
+    let_wait(seconds=60)
+
+    assert [lane.name for lane in recovery.find_waiting_lanes({"Echo": 1_000})] == ["Echo"]
+
+
 def test_a_lost_wake_up_costs_delay_only(client_id: int, worker_process: Callable[..., WorkerProcess]) -> None:
     worker_process()
 
