@@ -1,0 +1,1 @@
+"""Break Waybill, record what its clients saw, and check afterwards that every promise was kept."""
