@@ -22,7 +22,7 @@ WHERE status = 'Queued' AND lane = 'Echo' AND turn <= %(upto)s
 def deep_queue(running: Running, *, short: bool) -> list[Figure]:
     """P10: a claim of 500 from 1,000,000 queued, and beside 300,000 dead index entries, beside one from an empty table.
 
-    Without a floor: as the first claim of a drain. With a floor: as all that follow.
+    The claims of a drain go on from its last turn; its first one, and one after a wake-up, looks at everything.
     """
     queued, dead, times = (5_000, 2_000, 3) if short else (1_000_000, 300_000, 20)
     with databases.database(running, "claims") as site, psycopg.connect(site.database_url, autocommit=True) as ledger:
@@ -33,15 +33,13 @@ def deep_queue(running: Running, *, short: bool) -> list[Figure]:
         deep = 1000 * median(claim(site, "take", times=times))
         with idle_transaction(site):
             ledger.execute(_CARRY_OUT, {"upto": dead})
-            pinned_first = 1000 * median(claim(site, "take", times=times))
-            pinned = 1000 * median(claim(site, "take", times=times, floor=dead))
+            first = 1000 * median(claim(site, "take", times=times))
+            further = 1000 * median(claim(site, "take", times=times, floor=dead))
     return [
         Figure("P10", f"claim of {CLAIM} from an otherwise empty table: median", alone, "ms"),
         Figure("P10", f"with {queued:,} queued", deep, "ms", deep / alone, "≤ 3"),
-        Figure(
-            "P10", f"with {dead:,} dead entries held, a drain's further claims", pinned, "ms", pinned / alone, "≤ 3"
-        ),
-        Figure("P10", "the same, a drain's first claim", pinned_first, "ms", pinned_first / alone, "≤ 3"),
+        Figure("P10", f"beside {dead:,} dead entries, held: a drain's claims", further, "ms", further / alone, "≤ 3"),
+        Figure("P10", "the same: its first claim, at everything", first, "ms", first / alone, "≤ 3"),
     ]
 
 

@@ -5,6 +5,7 @@ from benchmarks import (
     claims,
     events,
     fairness,
+    following,
     growth,
     memory,
     pinned,
@@ -39,7 +40,10 @@ SCALE_PARTS: dict[str, Part] = {
 }
 """What `make bench ONLY=SCALE` runs: no targets, but what docs/scaling.md is written from."""
 
-ALL = PARTS | SCALE_PARTS
+MORE_PARTS: dict[str, Part] = {"SSE": following.many_waiting}
+"""What runs when it is named: `make bench ONLY=SSE`."""
+
+ALL = PARTS | SCALE_PARTS | MORE_PARTS
 
 SECONDS = dict.fromkeys(ALL, 600) | {"P2": 1200, "S3": 1500, "S4": 1500}
 """What each may take at most on a slow machine; then it is broken off."""

@@ -1,0 +1,172 @@
+"""SSE: clients that wait on streams, what they cost the web server, and how fast it reads for others beside them.
+
+Each follows a request of its own, the dearest case: nothing is shared but the watcher's statement.
+"""
+
+import asyncio
+import resource
+import time
+from collections.abc import Sequence
+from statistics import median, quantiles
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import psutil
+import psycopg
+
+from benchmarks import http_load, waybill
+from benchmarks.figures import Figure
+from benchmarks.stack import Running
+
+_CLIENTS, _CLIENTS_SHORT = 2000, 40
+_SECONDS, _SECONDS_SHORT = 10.0, 0.5
+_AT_ONCE = 16
+_END_WITHIN = 120.0
+
+
+class _Cost(NamedTuple):
+    """What the web server's processes, and PostgreSQL's, use."""
+
+    memory: int
+    threads: int
+    web_seconds: float
+    all_seconds: float
+
+
+def many_waiting(running: Running, *, short: bool) -> list[Figure]:
+    """SSE: the server without followers, with them while nothing happens, and when all their requests end at once."""
+    clients, seconds = (_CLIENTS_SHORT, _SECONDS_SHORT) if short else (_CLIENTS, _SECONDS)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return asyncio.run(_measure(running, clients=clients, seconds=seconds))
+
+
+async def _measure(running: Running, *, clients: int, seconds: float) -> list[Figure]:
+    async with await psycopg.AsyncConnection.connect(running.database_url, autocommit=True) as ledger:
+        await ledger.execute("UPDATE orchestrator_lane SET paused = true WHERE name = 'Echo'")
+        requests = await _hand_in(running, clients)
+        read = http_load.call("GET", f"/api/v1/requests/{requests[0]}", headers=waybill.headers())
+        await _read_for(running, read, seconds=seconds)
+        alone = await _read_for(running, read, seconds=seconds)
+        before = _cost(running)
+        streams = await _follow(running, requests)
+        idle_from = _cost(running)
+        await asyncio.sleep(seconds)
+        idle = _cost(running)
+        beside = await _read_for(running, read, seconds=seconds)
+        await ledger.execute("UPDATE orchestrator_lane SET paused = false WHERE name = 'Echo'")
+        lags = await _await_ends(streams, ledger)
+    figures = [
+        ("clients that wait", clients, "streams"),
+        ("memory a client", (idle.memory - before.memory) / clients / 1024, "KiB"),
+        ("threads more", idle.threads - before.threads, "threads"),
+        (
+            "web server's time while nothing happens",
+            100 * (idle.web_seconds - idle_from.web_seconds) / seconds,
+            "% core",
+        ),
+        ("the whole stack's", 100 * (idle.all_seconds - idle_from.all_seconds) / seconds, "% core"),
+        *_reads("a read, nobody waits", alone),
+        *_reads("a read, all wait", beside),
+        ("all requests end: from the outcome's time to the client", 1000 * median(lags), "ms, median"),
+        ("the same", 1000 * max(lags), "ms, latest"),
+    ]
+    return [Figure("SSE", work, value, unit) for work, value, unit in figures]
+
+
+def _reads(work: str, took: Sequence[float]) -> list[tuple[str, float, str]]:
+    return [
+        (work, 1000 * median(took), "ms, median"),
+        (work, 1000 * quantiles(took, n=100)[98], "ms, 99th percentile"),
+        (work, len(took) / sum(took), "reads/s, one after the other"),
+    ]
+
+
+async def _hand_in(running: Running, number: int) -> list[str]:
+    """Hand in so many requests of one message, and return their ids."""
+    post, ids = waybill.single(), []
+    connection = await http_load.Connection.to(running.url)
+    for _ in range(number):
+        ids.append(str((await connection.send(post)).json()["data"]["id"]))
+    connection.close()
+    return ids
+
+
+async def _read_for(running: Running, read: bytes, *, seconds: float) -> list[float]:
+    """Read one after the other, and return how long each took."""
+    connection, took = await http_load.Connection.to(running.url), []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        began = time.monotonic()
+        assert (await connection.send(read)).status == 200
+        took.append(time.monotonic() - began)
+    connection.close()
+    return took
+
+
+async def _follow(running: Running, requests: Sequence[str]) -> list[asyncio.StreamReader]:
+    """Open a stream for each request, a few at once, and read its first event."""
+    parts, room = urlsplit(running.url), asyncio.Semaphore(_AT_ONCE)
+
+    async def open_one(request_id: str) -> asyncio.StreamReader:
+        async with room:
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=4096)
+            _writers.append(writer)
+            writer.write(http_load.call("GET", f"/api/v1/requests/{request_id}/stream", headers=waybill.headers()))
+            await reader.readuntil(b"event: progress")
+            return reader
+
+    return await asyncio.gather(*map(open_one, requests))
+
+
+_writers: list[asyncio.StreamWriter] = []
+
+
+async def _await_ends(streams: Sequence[asyncio.StreamReader], ledger: psycopg.AsyncConnection) -> list[float]:
+    """Read every stream to its end; return how long after it was recorded each request's end was read."""
+    clock = await (await ledger.execute("SELECT extract(epoch FROM clock_timestamp())::float8")).fetchone()
+    assert clock is not None
+    offset = clock[0] - time.monotonic()
+
+    async def await_one(stream: asyncio.StreamReader) -> float:
+        await stream.readuntil(b"id: end\n")
+        return time.monotonic() + offset
+
+    async with asyncio.timeout(_END_WITHIN):
+        ends = await asyncio.gather(*map(await_one, streams))
+    for writer in _writers:
+        writer.close()
+    rows = await (
+        await ledger.execute("SELECT extract(epoch FROM completed_at)::float8 FROM orchestrator_request ORDER BY id")
+    ).fetchall()
+    recorded = [at for (at,) in rows[-len(ends) :]]
+    return [end - at for end, at in zip(ends, recorded, strict=True)]
+
+
+def _cost(running: Running) -> _Cost:
+    """Add up the processes of the stack: those of the web server by their command, and PostgreSQL's by their name."""
+    web, everything = [], []
+    for process in psutil.process_iter():
+        try:
+            mark = process.environ().get("WAYBILL_HOME") == str(running.home)
+            command = " ".join(process.cmdline())
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        if mark and "config.asgi" in command:
+            web.append(process)
+        if mark or command.startswith("postgres"):
+            everything.append(process)
+    return _Cost(
+        memory=sum(process.memory_info().rss for process in web),
+        threads=sum(process.num_threads() for process in web),
+        web_seconds=sum(_seconds(process) for process in web),
+        all_seconds=sum(_seconds(process) for process in everything),
+    )
+
+
+def _seconds(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return times.user + times.system
