@@ -22,6 +22,7 @@ _CLIENTS, _CLIENTS_SHORT = 2000, 40
 _SECONDS, _SECONDS_SHORT = 10.0, 0.5
 _AT_ONCE = 16
 _END_WITHIN = 120.0
+_PAUSED_WITHIN = 3.0  # until every worker knows that the lane is paused
 
 
 class _Cost(NamedTuple):
@@ -44,6 +45,7 @@ def many_waiting(running: Running, *, short: bool) -> list[Figure]:
 async def _measure(running: Running, *, clients: int, seconds: float) -> list[Figure]:
     async with await psycopg.AsyncConnection.connect(running.database_url, autocommit=True) as ledger:
         await ledger.execute("UPDATE orchestrator_lane SET paused = true WHERE name = 'Echo'")
+        await asyncio.sleep(_PAUSED_WITHIN)
         requests = await _hand_in(running, clients)
         read = http_load.call("GET", f"/api/v1/requests/{requests[0]}", headers=waybill.headers())
         await _read_for(running, read, seconds=seconds)
@@ -87,7 +89,8 @@ async def _hand_in(running: Running, number: int) -> list[str]:
     post, ids = waybill.single(), []
     connection = await http_load.Connection.to(running.url)
     for _ in range(number):
-        ids.append(str((await connection.send(post)).json()["data"]["id"]))
+        answer = await connection.send(post)
+        ids.append(str(answer.json()["data"]["id"]))
     connection.close()
     return ids
 

@@ -7,6 +7,7 @@ Called by granian, once per process.
 import asyncio
 import ctypes
 import os
+import resource
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -83,6 +84,7 @@ async def _live(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            _allow_many_connections()
             _end_waits_at_a_stop()
             await asyncio.to_thread(_warm_up)
             await send({"type": "lifespan.startup.complete"})
@@ -90,6 +92,12 @@ async def _live(receive: Receive, send: Send) -> None:
             await asyncio.to_thread(_wind_down)
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+def _allow_many_connections() -> None:
+    """Each client that waits is an open file: take as many as we may have, not the 1,024 that are usual."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _end_waits_at_a_stop() -> None:
