@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from orchestrator import breakers, failpoints, handlers, limits, measures, slots
+from orchestrator import breakers, failpoints, handlers, limits, measures, slots, tracing
 from orchestrator.calls import Calls
 from orchestrator.failpoints import Place
 from orchestrator.floors import Floor
@@ -53,14 +53,17 @@ class LaneClaims:
         """
         backends = [known for known in self._types() if known.kind is Kind.HTTP]
         allowed = limits.tightest(known.limits for known in backends)
+        asked = Asked(self._process.identity.id, self._lane, limit, floor)
         if not backends:
-            return self._admitted(Asked(self._process.identity.id, self._lane, limit, floor), allowed)
+            return self._admitted(asked, allowed)
         self._fuse.tell(breaker=allowed.breaker)  # before the claim: it may find the breaker open by it
-        ration = self._admitted(Asked(self._process.identity.id, self._lane, limit, floor), allowed)
+        ration = self._admitted(asked, allowed)
         if ration.batch.messages:
             self._fuse.mend()
-        elif ration.ask_again is None:
+        elif ration.ask_again is None and allowed.breaker:
             return self._probe(allowed, longest=max(known.timeout for known in backends))
+        elif ration.ask_again is None and breakers.close(self._lane):  # taken away while it was open
+            return self._admitted(asked, allowed)
         return ration
 
     def take_suspect(self) -> Batch:
@@ -92,15 +95,12 @@ class LaneClaims:
             failpoints.pass_by(Place.CLAIMED)
         process.holdings.add(messages, since=sent_at)
         self._measure(ration.batch)
+        tracing.claimed(messages, lane=self._lane, seconds=time.monotonic() - sent_at)
         process.stops.note_claimed((message.request_id for message in messages), at=sent_at)
         return ration
 
     def _probe(self, allowed: Limits, *, longest: float) -> Ration:
         """Let one message through if the breaker is open, its time has come, and nobody else does."""
-        asked = Asked(self._process.identity.id, self._lane, limit=1)
-        if not allowed.breaker:
-            # It was taken away while it was open.
-            return self._admitted(asked, allowed) if breakers.close(self._lane) else slots.NOTHING
         seconds = min(longest, settings.WAYBILL_PROBE_CEILING) + settings.WAYBILL_LEASE
         if not breakers.take_probe(self._lane, seconds=seconds):
             return slots.NOTHING

@@ -15,7 +15,7 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
-from orchestrator import database_errors, dispatch, handlers, payloads, processing
+from orchestrator import database_errors, dispatch, handlers, payloads, processing, tracing
 from orchestrator.breath import Breath
 from orchestrator.calls import Calls
 from orchestrator.claiming import LaneClaims
@@ -124,7 +124,7 @@ class LaneDrain:
         """Wait for half the window, or a little and then for any place: slow calls must not keep the others empty."""
         if stretch.ask_again is not None:
             return self._wait_for_limits(stretch, until=until)
-        soon = min(until, time.monotonic() + settings.WAYBILL_FLUSH_AFTER)
+        soon = min(until, time.monotonic() + settings.WAYBILL_FLUSH_AFTER / 4)
         return self._calls.wait_for_room(at_most=stretch.at_most, until=soon) or self._calls.wait_for_room(
             at_most=self._claims.window() - 1, until=until
         )
@@ -222,7 +222,7 @@ class LaneDrain:
         if refusal is not None:
             self._process.recorder.put([refusal])
             return
-        with self._process.watch.over([message], timeout=message_type.timeout):
+        with self._process.watch.over([message], timeout=message_type.timeout), tracing.working(message):
             outcome = processing.run_one(message, message_type)
         self._process.recorder.put([outcome])
         if message.halting and outcome.ending in FAILURES and self._process.holdings.holds_others(message):
@@ -239,6 +239,6 @@ class LaneDrain:
         self._process.recorder.put([refusal for refusal in refusals.values() if refusal])
         begun = [message for message, _ in jobs if refusals[message.id] is None]
         if begun:
-            with self._process.watch.over(begun, timeout=message_type.timeout):
+            with self._process.watch.over(begun, timeout=message_type.timeout), tracing.working_together(begun):
                 outcomes = processing.run_list(begun, message_type)
             self._process.recorder.put(outcomes)
