@@ -27,7 +27,7 @@ from servestatic import ServeStaticASGI  # type: ignore[import-untyped] # noqa: 
 from config import metering  # noqa: E402
 from config.bridge import Bridge  # noqa: E402
 from config.uploads import Uploads  # noqa: E402
-from orchestrator import dispatch, following, tallies  # noqa: E402
+from orchestrator import dispatch, following, tallies, tracing  # noqa: E402
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -116,11 +116,13 @@ def _warm_up() -> None:
     _ = get_resolver().url_patterns
     dispatch.warm_up()
     _figures.start()
+    tracing.begin(role="web")
 
 
 def _wind_down() -> None:
     _bridge.close()
     _figures.stop()
+    tracing.end()
     connections.close_all()
     for connection in connections.all(initialized_only=True):
         close_pool = getattr(connection, "close_pool", None)

@@ -136,7 +136,7 @@ class Bridge:
         response: Any = self._handler(call, _start_response)
         if isinstance(response, waiting.Later):
             response.close()
-            return Answer(response.status_code, [], b"", later=response, route=response.route)
+            return Answer(response.status_code, [], b"", later=response, route=getattr(response, "route", None))
         if response.streaming:
             close_old_connections()
             return Answer(response.status_code, _encode_headers(response), b"", response, route=response.route)

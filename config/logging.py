@@ -8,7 +8,7 @@ import logging.config
 
 import structlog
 
-from orchestrator import context
+from orchestrator import context, scrubbing
 
 _SHARED: list[structlog.typing.Processor] = [
     context.add_fields,
@@ -16,6 +16,7 @@ _SHARED: list[structlog.typing.Processor] = [
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
+    scrubbing.scrub_line,
 ]
 
 
@@ -47,6 +48,9 @@ def configure(*, level: str) -> None:
                 "httpcore2": {"level": "WARNING"},
                 "kombu": {"level": "WARNING"},
                 "amqp": {"level": "WARNING"},
+                # A dead collector is told once, by `orchestrator.exporting`; these would say it again for each batch.
+                "opentelemetry": {"level": "CRITICAL"},
+                "urllib3": {"level": "CRITICAL"},
             },
         }
     )

@@ -10,6 +10,7 @@ import secrets
 import threading
 import time
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,6 +37,7 @@ class Account:
     scopes: frozenset[str]
     types: frozenset[str] | None
     max_in_flight: int | None
+    rate_limit: str | None = None
 
     def may_send(self, message_type: str) -> bool:
         """Tell whether the client may hand in messages of this type."""
@@ -87,6 +89,11 @@ def forget() -> None:
         _cache.clear()
 
 
+def read_names(keys: Collection[int]) -> dict[int, str]:
+    """Return the ids of clients by their keys in the ledger, for the log."""
+    return dict(Client.objects.filter(pk__in=keys).values_list("pk", "client_id")) if keys else {}
+
+
 def create_secret(*, client: Client, secret: str | None = None) -> str:
     """Give the client one more secret (256 random bits unless told) and return its plain text, this once."""
     plain = secret if secret is not None else secrets.token_urlsafe(32)
@@ -133,6 +140,7 @@ def _account(client: Client) -> Account:
         scopes=ALL_SCOPES if client.scopes is None else ALL_SCOPES & frozenset(client.scopes),
         types=None if client.types is None else frozenset(client.types),
         max_in_flight=client.max_in_flight,
+        rate_limit=client.rate_limit,
     )
 
 

@@ -18,7 +18,7 @@ from functools import cache
 import httpx2
 from django.conf import settings
 
-from orchestrator import answers, handlers
+from orchestrator import answers, handlers, tracing
 
 OURS = frozenset({"idempotency-key", "request-id", "x-message-type", "x-external-reference", "traceparent"})
 """The headers, in lower case, that every call carries and no configured header replaces."""
@@ -152,18 +152,24 @@ async def call(work: handlers.Work, *, target: Target, client: httpx2.AsyncClien
 
 
 async def _exchange(work: handlers.Work, *, target: Target, client: httpx2.AsyncClient) -> handlers.JSONText:
-    async with client.stream(
-        "POST", target.url, content=work.payload.encode(), headers=build_headers(work, configured=target.headers)
-    ) as answer:
-        status = answer.status_code
-        if answer.is_success:
-            return answers.read_result(body=await _read(answer), charset=answer.charset_encoding)
-        if not answer.is_error:
-            raise AnswerRefused(f"status {status} is neither a result nor an error")
-        text = answers.read_refusal(status=status, body=await _read_refusal(answer))
-        if status in _RETRIED or answer.is_server_error:
-            raise _later(status)(f"status {status}: {text}", after=answers.read_wish(answer.headers))
-        raise handlers.Rejected(text)
+    with tracing.calling(target.url) as span:
+        headers = build_headers(work, configured=target.headers)
+        async with client.stream("POST", target.url, content=work.payload.encode(), headers=headers) as answer:
+            tracing.answered(span, status=answer.status_code)
+            return await _take(answer)
+
+
+async def _take(answer: httpx2.Response) -> handlers.JSONText:
+    """Read an answer as it begins to come, and return its result or raise what it means."""
+    status = answer.status_code
+    if answer.is_success:
+        return answers.read_result(body=await _read(answer), charset=answer.charset_encoding)
+    if not answer.is_error:
+        raise AnswerRefused(f"status {status} is neither a result nor an error")
+    text = answers.read_refusal(status=status, body=await _read_refusal(answer))
+    if status in _RETRIED or answer.is_server_error:
+        raise _later(status)(f"status {status}: {text}", after=answers.read_wish(answer.headers))
+    raise handlers.Rejected(text)
 
 
 def _later(status: int) -> type[handlers.RetryLater]:
@@ -196,7 +202,7 @@ def build_headers(work: handlers.Work, *, configured: tuple[tuple[str, str], ...
         "Request-Id": str(work.request_id),
         "X-Message-Type": work.type,
         "X-External-Reference": work.external_reference,
-        "traceparent": work.traceparent,
+        "traceparent": tracing.current() or work.traceparent,
     }
     named = {name.lower() for name, _ in configured}
     content_type = [] if "content-type" in named else [("Content-Type", "application/json")]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator import processing
+from orchestrator import measures, processing, tracing
 from orchestrator.fuse import Fuse
 from orchestrator.handlers import Kind, MessageType
 from orchestrator.outcomes import FAILURES, Outcome
@@ -71,6 +71,10 @@ class Calls:
             return processing.returned(message)
         if refusal is not None:
             return refusal
-        with self._process.watch.over([message], timeout=message_type.timeout):
+        with self._process.watch.over([message], timeout=message_type.timeout), tracing.working(message):
             call = self._fuse.call if message_type.kind is Kind.HTTP else processing.call
-            return await call(message, message_type)
+            began = time.monotonic()
+            outcome = await call(message, message_type)
+            event = measures.called(outcome.ending.value)
+            measures.observe(event, [time.monotonic() - began], of_type=message.type, lane=message_type.lane_name)
+            return outcome

@@ -8,7 +8,7 @@ line is written. Payloads, results and secrets are never among them.
 
 import re
 import secrets
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from orchestrator.queue import Claimed
 
 _call: ContextVar[dict[str, Any] | None] = ContextVar("call", default=None)
-_message: ContextVar["Claimed | None"] = ContextVar("message", default=None)
+message: ContextVar["Claimed | None"] = ContextVar("message", default=None)
+"""The message whose handler runs here; set by `tracing.working`."""
 _lane: ContextVar[str | None] = ContextVar("lane", default=None)
 
 _PLAIN = re.compile(r"[A-Za-z0-9._:-]{1,100}")
@@ -53,14 +54,27 @@ def of_lane(lane: str) -> Iterator[None]:
         _lane.reset(token)
 
 
-@contextmanager
-def of_message(message: "Claimed") -> Iterator[None]:
-    """Stand around work on one message."""
-    token = _message.set(message)
-    try:
-        yield
-    finally:
-        _message.reset(token)
+_clients: dict[int, str] = {}
+_unknown: set[int] = set()
+
+
+def name_client(key: int) -> str:
+    """Return a client's id by its key in the ledger; `#12` while its name is not known here."""
+    if (name := _clients.get(key)) is None:
+        _unknown.add(key)
+        return f"#{key}"
+    return name
+
+
+def unnamed() -> set[int]:
+    """Return the clients that were met without a name."""
+    return _unknown.copy()
+
+
+def learn(names: Mapping[int, str]) -> None:
+    """Take in the names of clients."""
+    _clients.update(names)
+    _unknown.difference_update(names)
 
 
 def add_fields(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -71,14 +85,14 @@ def add_fields(_logger: object, _method: str, line: MutableMapping[str, Any]) ->
 
 
 def _known() -> dict[str, Any]:
-    known = dict(_call.get() or {})
+    known: dict[str, Any] = {name: str(value) for name, value in (_call.get() or {}).items()}
     if (lane := _lane.get()) is not None:
         known["lane"] = lane
-    if (message := _message.get()) is not None:
+    if (worked_on := message.get()) is not None:
         known |= {
-            "message_id": str(message.id),
-            "request_id": str(message.request_id),
-            "client": message.client_id,
-            "type": message.type,
+            "message_id": str(worked_on.id),
+            "request_id": str(worked_on.request_id),
+            "client": name_client(worked_on.client_id),
+            "type": worked_on.type,
         }
     return known

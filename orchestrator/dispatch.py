@@ -22,7 +22,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from kombu import Connection, pools
 
-from orchestrator import failpoints, measures
+from orchestrator import failpoints, measures, tracing
 from orchestrator.failpoints import Place
 from orchestrator.measures import Event
 
@@ -66,7 +66,8 @@ def wake(lane: str) -> None:
 def wake_regardless(lane: str) -> bool:
     """Publish a wake-up whatever the flag says, and tell whether the broker took it."""
     try:
-        _publish(lane)
+        with tracing.publishing(lane):
+            _publish(lane)
     except Exception as error:  # noqa: BLE001 - a broker fails in as many ways as there are transports
         _broker_rest.begin()
         log.warning("wake-up not published", lane=lane, error=repr(error))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import uuid_utils
 
-from orchestrator import duplicates, handlers, payloads, storing, traceparent, turns
+from orchestrator import context, duplicates, handlers, payloads, storing, traceparent, turns
 from orchestrator.lifecycle import ErrorPolicy, Status
 from orchestrator.submissions import DuplicatePolicy, Submission
 
@@ -47,6 +47,7 @@ def draft(submission: Submission, types: Mapping[str, handlers.MessageType]) -> 
     if problems and submission.all_or_nothing:
         raise Unfit(problems)
     request_id, message_ids = _make_ids(len(lanes))
+    context.note(request_id=request_id)
     ranks, counts = _rank(lanes)
     return Draft(submission, request_id, message_ids, lanes, ranks, counts, problems)
 

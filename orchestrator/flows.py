@@ -18,7 +18,18 @@ from django.conf import settings
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
-from orchestrator import changes, extensions, finishing, handlers, idempotency, intake, spans, storing, traceparent
+from orchestrator import (
+    changes,
+    extensions,
+    finishing,
+    handlers,
+    idempotency,
+    intake,
+    spans,
+    storing,
+    traceparent,
+    tracing,
+)
 from orchestrator.finishing import Finished
 from orchestrator.idempotency import Answer, Key
 from orchestrator.lifecycle import ErrorPolicy
@@ -246,7 +257,7 @@ def _request(service_id: uuid.UUID, *, client_id: int) -> storing.NewRequest:
         error_policy=ErrorPolicy.PROCEED,
         attributes={},
         types=[],
-        traceparent=traceparent.begin(service_id),
+        traceparent=tracing.current() or traceparent.begin(service_id),
         deadline_seconds=None,
         replay_of=None,
         halted=False,

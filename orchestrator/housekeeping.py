@@ -15,7 +15,7 @@ import structlog
 from django.conf import settings
 from django.db import close_old_connections, connection
 
-from orchestrator import alive, dispatch, failpoints, queue, recovery, stopping, tallies
+from orchestrator import accounts, alive, context, dispatch, failpoints, queue, recovery, stopping, tallies
 from orchestrator.deafness import Deafness
 from orchestrator.failpoints import Place
 
@@ -131,6 +131,7 @@ class Housekeeping:
         if now - self._measured_at >= settings.WAYBILL_HEARTBEAT:
             self._measured_at = now
             tallies.write()
+            context.learn(accounts.read_names(context.unnamed()))
 
     # ------------------------------------------------------------ the exits
 

@@ -16,7 +16,7 @@ import pydantic
 import structlog
 from django.conf import settings
 
-from orchestrator import failpoints, handlers, payloads
+from orchestrator import failpoints, handlers, payloads, scrubbing, tracing
 from orchestrator.failpoints import Place
 from orchestrator.handlers import JSONText, MessageType, Work
 from orchestrator.outcomes import Ending, Outcome
@@ -179,13 +179,21 @@ def _work(message: Claimed) -> Work:
         client_id=message.client_id,
         type=message.type,
         external_reference=message.external_reference,
-        payload=payloads.reveal(message.payload, message_id=message.id, part=payloads.Part.PAYLOAD),
+        payload=_reveal(message),
         attempt=message.attempts + 1,
-        traceparent=message.traceparent,
+        traceparent=tracing.current() or message.traceparent,
     )
 
 
+def _reveal(message: Claimed) -> str:
+    return payloads.reveal(message.payload, message_id=message.id, part=payloads.Part.PAYLOAD)
+
+
 def _log_failure(message: Claimed, error: BaseException, delay: float | None) -> None:
+    try:
+        payload: str | None = _reveal(message)
+    except payloads.Unreadable:
+        payload = None
     log.warning(
         "message failed" if delay is None else "message will be tried again",
         message_id=str(message.id),
@@ -193,6 +201,6 @@ def _log_failure(message: Claimed, error: BaseException, delay: float | None) ->
         type=message.type,
         attempt=message.attempts + 1,
         delay=delay,
-        error=repr(error),
-        exc_info=error if delay is None else None,
+        error=scrubbing.describe(error, payload=payload),
+        **({"exception": scrubbing.describe_whole(error, payload=payload)} if delay is None else {}),
     )

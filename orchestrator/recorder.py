@@ -16,7 +16,7 @@ import structlog
 from django.conf import settings
 from django.db import close_old_connections, connection
 
-from orchestrator import database_errors, outcomes
+from orchestrator import database_errors, outcomes, tracing
 from orchestrator.holdings import Holdings
 from orchestrator.outcomes import Outcome
 
@@ -90,7 +90,9 @@ class Recorder:
 
     def _run(self) -> None:
         while batch := self._next_batch():
+            began = time.monotonic()
             self._flush_until_recorded(batch)
+            tracing.recorded(batch, seconds=time.monotonic() - began)
             self._holdings.subtract(batch)
             with self._condition:
                 self._busy = False

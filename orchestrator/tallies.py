@@ -137,7 +137,8 @@ def read_totals(*, since: timedelta | None = None) -> list[Total]:
     """Sum what all processes counted, ever or `since` so long ago."""
     with transaction.atomic(), connection.cursor() as cursor:
         _bound(cursor)
-        cursor.execute(_SUM, {"age": since})
+        asked: dict[str, Any] = {"age": since}
+        cursor.execute(_SUM, asked)
         return [Total(*row) for row in cursor.fetchall()]
 
 

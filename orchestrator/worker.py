@@ -19,7 +19,7 @@ from celery import signals
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from orchestrator import dispatch, failpoints, queue, tallies
+from orchestrator import context, dispatch, failpoints, queue, tallies, tracing
 from orchestrator.drain import LaneDrain
 from orchestrator.failpoints import Place
 from orchestrator.gate import Gate
@@ -64,6 +64,7 @@ class WorkerProcess:
 
     def start(self) -> None:
         """Begin to live: the loop, the recorder, the heartbeat."""
+        tracing.begin(role="worker")
         self.loop.start()
         self.recorder.start()
         self.housekeeping.start()
@@ -81,7 +82,8 @@ class WorkerProcess:
             self._draining += 1
             drain = self._lanes.setdefault(lane, LaneDrain(lane, self))
         try:
-            drain.drain()
+            with context.of_lane(lane):
+                drain.drain()
         finally:
             with self._lock:
                 self._draining -= 1
@@ -118,6 +120,7 @@ class WorkerProcess:
         self._record_rest()
         self.housekeeping.stop()
         self.loop.close()
+        tracing.end()
         self._finished.set()
         log.info("worker stopped", worker_id=str(self.identity.id))
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from django.http import HttpRequest, HttpResponse
 
-from orchestrator import idempotency, intake, json_text
+from orchestrator import idempotency, intake, json_text, traceparent, tracing
 from orchestrator.api.problems import Detail, Problem
 from orchestrator.api.rendering import CONTENT_TYPE
 from orchestrator.auth import Account
@@ -28,6 +28,11 @@ def read_key(request: HttpRequest, *, account: Account, body: bytes) -> idempote
     return idempotency.make_key(
         header=header, client_id=account.id, method=str(request.method), path=request.path, body=body
     )
+
+
+def read_traceparent(request: HttpRequest) -> str | None:
+    """Return the trace that the call's work belongs to: our own span of this call, else the caller's header."""
+    return tracing.current() or traceparent.read(request.headers.get("traceparent"))
 
 
 def prefers(request: HttpRequest, name: str, value: str) -> bool:

@@ -17,8 +17,8 @@ from django.http.response import HttpResponseBase
 from rest_framework.exceptions import APIException
 from rest_framework.views import APIView
 
-from orchestrator import auth, ledger_pool, tokens
-from orchestrator.api import problems
+from orchestrator import auth, context, ledger_pool, tokens
+from orchestrator.api import problems, throttling
 from orchestrator.models import Scope
 
 log = structlog.get_logger(__name__)
@@ -38,13 +38,15 @@ class WindowView(APIView):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Check the call in the agreed order, run the method, and turn whatever goes wrong into a `Problem`."""
         try:
+            if "request_id" in kwargs:
+                context.note(request_id=kwargs["request_id"])
             handler = self._handler(request)
             if request.method != "OPTIONS":
                 self.admit(request, **kwargs)
             scope = self.scopes.get("GET" if request.method == "HEAD" else str(request.method))
             if scope is not None:
                 identify(request, scope=scope)
-            return handler(request, *args, **kwargs)
+            return throttling.add_fields(request, handler(request, *args, **kwargs))
         except Exception as failure:  # noqa: BLE001 - the one place where every failure gets its answer
             return problems.respond(request.path, understand(failure, request=request))
 
@@ -76,14 +78,16 @@ class WindowView(APIView):
 
 
 def identify(request: HttpRequest, *, scope: Scope | None = None) -> auth.Caller:
-    """Find out who calls, put it on the request as `caller`, and ask for the scope; raise a `Problem` 401 or 403."""
+    """Find out who calls, put it on the request as `caller`, ask for the scope; raise a `Problem` 401, 403 or 429."""
     try:
         caller = auth.authenticate(request.META.get("HTTP_AUTHORIZATION"))
     except auth.BadCredentials as refusal:
         raise problems.Problem(401, str(refusal)) from refusal
     cast("Request", request).caller = caller
+    context.note(client=caller.account.client_id)
     if scope is not None and scope not in caller.scopes:
         raise problems.Problem(403, f"The scope {scope} is needed for this")
+    throttling.count_call(request, caller.account)
     return caller
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from orchestrator import ids, intake, traceparent
+from orchestrator import ids, intake
 from orchestrator.api import doors, rendering
 from orchestrator.api.problems import Problem
 from orchestrator.api.window import Request, WindowView
@@ -34,7 +34,7 @@ class OrdersView(WindowView):
                     wish,
                     account=account,
                     key=key,
-                    traceparent=traceparent.read(request.headers.get("traceparent")),
+                    traceparent=doors.read_traceparent(request),
                     answer=lambda placed: answers.placed(placed, wish=wish),
                 )
             except placing.Refused as refusal:

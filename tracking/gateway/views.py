@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.http import HttpResponse
 
-from orchestrator import intake, stopping, traceparent
+from orchestrator import intake, stopping
 from orchestrator.api import doors
 from orchestrator.api.problems import Problem
 from orchestrator.api.window import Request, WindowView
@@ -87,7 +87,7 @@ def _submit(request: Request, raw: bytes, body: bodies.Body, *, door: str, statu
         duplicate_policy=body.duplicate_policy,
         deadline_seconds=body.deadline_seconds,
         priority=body.priority,
-        traceparent=traceparent.read(request.headers.get("traceparent")),
+        traceparent=doors.read_traceparent(request),
     )
     key = doors.read_key(request, account=account, body=raw)
     return doors.deliver(intake.accept(submission, key=key, answer=answer, sociable=True))

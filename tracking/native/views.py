@@ -8,7 +8,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from orchestrator import intake, traceparent
+from orchestrator import intake
 from orchestrator.api import doors, rendering
 from orchestrator.api.problems import Problem
 from orchestrator.api.window import Request, WindowView
@@ -47,7 +47,7 @@ class StartupView(NativeView):
                 wanted=bodies.read(raw),
                 running=_own_ticket(request, client_id=account.id, nino=self.nino),
                 key=doors.read_key(request, account=account, body=raw),
-                traceparent=traceparent.read(request.headers.get("traceparent")),
+                traceparent=doors.read_traceparent(request),
             )
         response = doors.deliver(answer)
         ticket = Ticket(uuid.UUID(answer.headers["Request-Id"]), account.id, self.nino)

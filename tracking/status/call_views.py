@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from django.http import HttpResponse
 
-from orchestrator import intake, traceparent
+from orchestrator import intake
 from orchestrator.api import doors, rendering
 from orchestrator.api import problems as api_problems
 from orchestrator.api.problems import Problem
@@ -71,7 +71,7 @@ def _submission(
         door=door,
         messages=[intake.NewMessage(message_type, None, own) for own in fields],
         error_policy=ErrorPolicy.PROCEED,
-        traceparent=traceparent.read(request.headers.get("traceparent")),
+        traceparent=doors.read_traceparent(request),
         all_or_nothing=True,
         problems=problems,
     )
