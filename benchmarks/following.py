@@ -22,7 +22,6 @@ _CLIENTS, _CLIENTS_SHORT = 2000, 40
 _SECONDS, _SECONDS_SHORT = 10.0, 0.5
 _AT_ONCE = 16
 _END_WITHIN = 120.0
-_PAUSED_WITHIN = 3.0  # until every worker knows that the lane is paused
 
 
 class _Cost(NamedTuple):
@@ -44,8 +43,8 @@ def many_waiting(running: Running, *, short: bool) -> list[Figure]:
 
 async def _measure(running: Running, *, clients: int, seconds: float) -> list[Figure]:
     async with await psycopg.AsyncConnection.connect(running.database_url, autocommit=True) as ledger:
+        await _hand_in(running, 1)  # a lane comes with its first message
         await ledger.execute("UPDATE orchestrator_lane SET paused = true WHERE name = 'Echo'")
-        await asyncio.sleep(_PAUSED_WITHIN)
         requests = await _hand_in(running, clients)
         read = http_load.call("GET", f"/api/v1/requests/{requests[0]}", headers=waybill.headers())
         await _read_for(running, read, seconds=seconds)
