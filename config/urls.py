@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("tracking.native.urls")),
     path("", include("tracking.status.urls")),
     path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin/dashboard/", include("orchestrator.admin.dashboard")),
     path("admin/", admin.site.urls),
     path("", include("orchestrator.api.urls")),
     path("", include("tracking.gateway.urls")),

@@ -86,6 +86,11 @@ SELECT worker.id, worker.host, worker.pid, worker.queues, worker.started_at, wor
 FROM orchestrator_worker AS worker ORDER BY worker.host, worker.pid, worker.id
 """
 
+# A row a message type that is an HTTP service: tens.
+_BACKENDS = """
+SELECT message_type, url, coalesce(nullif(lane, ''), message_type) FROM orchestrator_backend ORDER BY message_type
+"""
+
 _BOUND = """
 SELECT set_config('statement_timeout', %(timeout)s, true), set_config('max_parallel_workers_per_gather', '0', true)
 """
@@ -132,6 +137,15 @@ class WorkerNow:
         return self.silent < settings.WAYBILL_LEASE
 
 
+@dataclass(frozen=True, slots=True)
+class BackendNow:
+    """An HTTP service, and the lane in which its messages wait."""
+
+    message_type: str
+    url: str
+    lane: str
+
+
 def read_lanes() -> list[LaneNow]:
     """Return every lane by name."""
     with _looking() as cursor:
@@ -170,6 +184,13 @@ def read_workers() -> list[WorkerNow]:
             )
             for worker_id, host, pid, queues, started_at, draining, silent, holds in cursor.fetchall()
         ]
+
+
+def read_backends() -> list[BackendNow]:
+    """Return every back end by message type."""
+    with _looking() as cursor:
+        cursor.execute(_BACKENDS)
+        return [BackendNow(*row) for row in cursor.fetchall()]
 
 
 class _LongLanes:

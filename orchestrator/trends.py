@@ -16,9 +16,13 @@ from django.db import connection
 
 from orchestrator import measures
 from orchestrator.lifecycle import Status
-from orchestrator.measures import BOUNDS, Event
+from orchestrator.measures import BOUNDS
+from orchestrator.outcomes import Ending
 
 _COMPLETE, _FAILED = measures.final(Status.COMPLETE), measures.final(Status.FAILED)
+_CALLED = measures.called("")
+_FINE = {_COMPLETE, *(measures.called(ending.value) for ending in (Ending.COMPLETE, Ending.REJECTED))}
+"""A back end that says no is well."""
 _RATES_OVER = 5
 """Minutes. What is done a minute is told of the last one and the one that runs: it must follow what happens now."""
 
@@ -112,19 +116,19 @@ def read_rates() -> Rates:
     asked = {
         "minutes": _RATES_OVER,
         "finals": [_COMPLETE, _FAILED],
-        "called": measures.called(""),
+        "called": _CALLED,
     }
     rates = Rates(lanes={}, calls={}, whole=Pace())
     for lane, message_type, event, count, lately, seconds, buckets in _fetch(_RATES, asked):
-        is_call = event.startswith(Event.CALLED.value)
-        for pace in (
-            [rates.calls.setdefault(message_type, Pace())]
-            if is_call
-            else [rates.lanes.setdefault(lane, Pace()), rates.whole]
-        ):
-            failed = not event.endswith(_COMPLETE)
-            pace.add(count=count, failed=failed, a_minute=lately * 60 / seconds, buckets=buckets)
+        for pace in _paces(rates, event=event, lane=lane, message_type=message_type):
+            pace.add(count=count, failed=event not in _FINE, a_minute=lately * 60 / seconds, buckets=buckets)
     return rates
+
+
+def _paces(rates: Rates, *, event: str, lane: str, message_type: str) -> list[Pace]:
+    if event.startswith(_CALLED):
+        return [rates.calls.setdefault(message_type, Pace())]
+    return [rates.lanes.setdefault(lane, Pace()), rates.whole]
 
 
 def read_history(span: Span, *, lane: str = "") -> list[Point]:

@@ -20,6 +20,7 @@ class AuditAction(models.TextChoices):
     PAUSE = "pause"
     RESUME = "resume"
     DRAIN = "drain"
+    UNDRAIN = "put back to work"
     TEST_CALL = "test call"
 
 

@@ -56,16 +56,18 @@ def test_an_unknown_lane_is_refused(name: str) -> None:
     assert not Lane.objects.exists()
 
 
-def test_a_worker_is_drained_and_taken_back() -> None:
+def test_a_worker_is_drained_and_put_back_to_work() -> None:
     worker = Worker.objects.create(id=uuid.uuid4(), host="here", pid=1, queues=[])
+    worker_id = str(worker.id)
 
-    assert [workers.drain(worker.id), workers.drain(worker.id)] == [True, False]
+    assert [workers.drain(worker_id), workers.drain(worker_id)] == [True, False]
     assert Worker.objects.get().draining
-    assert [workers.take_back(worker.id), workers.take_back(worker.id)] == [True, False]
+    assert [workers.undrain(worker_id), workers.undrain(worker_id)] == [True, False]
     assert not Worker.objects.get().draining
 
 
-def test_an_unknown_worker_is_refused() -> None:
-    for change in (workers.drain, workers.take_back):
+@pytest.mark.parametrize("worker", [str(uuid.uuid4()), "worker-1", "", "\x00"])
+def test_an_unknown_worker_is_refused(worker: str) -> None:
+    for change in (workers.drain, workers.undrain, workers.find):
         with pytest.raises(workers.UnknownWorker, match="there is no worker"):
-            change(uuid.uuid4())
+            change(worker)
