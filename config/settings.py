@@ -12,7 +12,7 @@ from environs import Env
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config import desk
+from config import desk, readers
 from config import logging as house_logging
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -196,8 +196,8 @@ WAYBILL_WEB_QUEUE = env.int("WAYBILL_WEB_QUEUE", 64)
 WAYBILL_ANSWER_SECONDS = env.float("WAYBILL_ANSWER_SECONDS", 25.0)
 WAYBILL_WEB_BODIES = env.int("WAYBILL_WEB_BODIES", 4)  # bodies of the full size that a web process holds at once
 
-WAYBILL_CLIENT_RATE = env.str("WAYBILL_CLIENT_RATE", "")  # checked by orchestrator.checks
-WAYBILL_LOGIN_RATE = env.str("WAYBILL_LOGIN_RATE", "5/5minutes")
+WAYBILL_CLIENT_RATE = env.str("WAYBILL_CLIENT_RATE", "", validate=readers.rate)
+WAYBILL_LOGIN_RATE = env.str("WAYBILL_LOGIN_RATE", "5/5minutes", validate=readers.rate)
 
 # ---------------------------------------------------------------- following along
 WAYBILL_FOLLOW_SECONDS = env.float("WAYBILL_FOLLOW_SECONDS", 0.2)

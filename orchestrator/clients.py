@@ -11,7 +11,7 @@ from typing import TypedDict
 
 from django.db import transaction
 
-from orchestrator import accounts
+from orchestrator import accounts, rates
 from orchestrator.models import Client, Scope
 
 # No colon: HTTP Basic splits at it (RFC 7617 §2).
@@ -37,6 +37,7 @@ class Changes(TypedDict, total=False):
     scopes: Sequence[str] | None
     types: Sequence[str] | None
     max_in_flight: int | None
+    rate_limit: str | None
     enabled: bool
 
 
@@ -90,6 +91,10 @@ def check(client_id: str, changes: Changes, *, secret: str | None = None) -> Non
     limit = changes.get("max_in_flight")
     if limit is not None and not 1 <= limit <= _LARGEST_IN_FLIGHT:
         raise Refused("max_in_flight", f"the limit must be from 1 to {_LARGEST_IN_FLIGHT}")
+    try:
+        rates.parse(changes.get("rate_limit") or "")
+    except rates.BadRate as malformed:
+        raise Refused("rate_limit", f"not a rate: {changes.get('rate_limit')!r}. {malformed}") from malformed
 
 
 def _give_secret(client: Client, secret: str | None, *, new_secret: bool) -> str | None:

@@ -27,6 +27,7 @@ class Migration(migrations.Migration):
                 ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(choices=[('requests:write', 'Requests Write'), ('tracking:read', 'Tracking Read'), ('services:read', 'Services Read'), ('services:write', 'Services Write'), ('orders:read', 'Orders Read'), ('orders:write', 'Orders Write')]), blank=True, null=True, size=None)),
                 ('types', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, null=True, size=None)),
                 ('max_in_flight', models.PositiveIntegerField(blank=True, null=True)),
+                ('rate_limit', models.TextField(blank=True, help_text='calls it may make, as in 600/minute; unlimited; empty: WAYBILL_CLIENT_RATE', null=True)),
                 ('enabled', models.BooleanField(db_default=True, default=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
             ],

@@ -27,6 +27,9 @@ class Client(models.Model):
     scopes = ArrayField(models.TextField(choices=Scope.choices), null=True, blank=True)
     types = ArrayField(models.TextField(), null=True, blank=True)
     max_in_flight = models.PositiveIntegerField(null=True, blank=True)
+    rate_limit = models.TextField(
+        null=True, blank=True, help_text="calls it may make, as in 600/minute; unlimited; empty: WAYBILL_CLIENT_RATE"
+    )
     enabled = models.BooleanField(default=True, db_default=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

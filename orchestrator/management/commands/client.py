@@ -31,6 +31,7 @@ class Command(BaseCommand):
         types.add_argument("--type", action="append", help="a message type that it may send; may be repeated")
         types.add_argument("--all-types", action="store_true", help="all of them, now and later")
         parser.add_argument("--max-in-flight", type=int, metavar="N", help="its open requests at most; 0: no limit")
+        parser.add_argument("--rate", metavar="N/TIME", help="its calls at most, as in 600/minute; unlimited; default")
 
     def handle(self, **options: Any) -> None:
         """Save, and print the client; its secret only when it was generated now."""
@@ -54,6 +55,8 @@ def _describe(saved: clients.Saved) -> list[str]:
         f"types: {_list(client.types)}",
         f"max in flight: {client.max_in_flight or 'no limit'}",
     ]
+    if client.rate_limit:
+        lines.append(f"rate: {client.rate_limit}")
     if saved.secret:
         lines += [f"secret: {saved.secret}", "Keep the secret now: it is not shown again."]
     return lines
@@ -70,6 +73,8 @@ def _changes(options: dict[str, Any]) -> clients.Changes:
         changes["types"] = options["type"]
     if options["max_in_flight"] is not None:
         changes["max_in_flight"] = options["max_in_flight"] or None
+    if options["rate"] is not None:
+        changes["rate_limit"] = None if options["rate"] == "default" else options["rate"]
     return changes
 
 
