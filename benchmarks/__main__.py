@@ -27,9 +27,10 @@ class PartTookTooLong(Exception):
 def main() -> int:
     """Run the parts asked for; return 1 when one of them did not come to its end."""
     only, short = os.environ.get("ONLY", ""), bool(os.environ.get("SHORT"))
-    wanted = parts.choose(only)
-    if not wanted:
-        sys.exit(f"ONLY={only}: there is no such part; there are {', '.join([*parts.ALL, parts.SCALE])}")
+    try:
+        wanted = parts.choose(only)
+    except parts.UnknownPart as unknown:
+        sys.exit(f"ONLY={only}: {unknown}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     figures: list[Figure] = []
     failed: list[str] = []

@@ -15,6 +15,7 @@ WHERE relkind = 'r' AND oid = ANY (%(tables)s::regclass[])
     OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = ANY (%(tables)s::regclass[]))
 ORDER BY relkind DESC, 2 DESC
 """
+_WAL = "SELECT pg_current_wal_lsn() - '0/0'::pg_lsn"
 _VACUUMS = "SELECT autovacuum_count, n_dead_tup FROM pg_stat_user_tables WHERE relname = 'orchestrator_message'"
 
 
@@ -22,11 +23,13 @@ def after_many_messages(running: Running, *, short: bool) -> list[Figure]:
     """S4: sizes after 2,000,000 Echo messages have gone through, beside the same rows packed anew (VACUUM FULL)."""
     messages, per_request = (10_000, 1_000) if short else (2_000_000, 10_000)
     with databases.database(running, "growth") as site:
+        began = waybill.ask(site, _WAL)
         with databases.web(site) as served, databases.workers(served, 2):
             step = messages // _STEPS
             rates = [step / waybill.flood(served, messages=step, per_request=per_request) for _ in range(_STEPS)]
         with psycopg.connect(site.database_url, autocommit=True) as ledger:
             vacuums, dead = ledger.execute(_VACUUMS).fetchone()
+            wal = ledger.execute(_WAL).fetchone()[0] - began
             sizes = _sizes(ledger)
             for table in _TABLES:
                 ledger.execute(f"VACUUM FULL {table}")
@@ -35,6 +38,7 @@ def after_many_messages(running: Running, *, short: bool) -> list[Figure]:
         Figure("S4", f"the first {step:,} messages", rates[0], "messages/s"),
         Figure("S4", f"the last of {messages:,}", rates[-1], "messages/s", rates[-1] / rates[0]),
         Figure("S4", "all relations, for each message", sum(sizes.values()) / messages, "bytes"),
+        Figure("S4", "WAL written, for each message", float(wal) / messages, "bytes"),
         Figure("S4", "vacuumed by itself meanwhile", vacuums, "times"),
         Figure("S4", "dead rows of messages at the end", dead, "rows"),
         *(

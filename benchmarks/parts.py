@@ -47,14 +47,18 @@ ALL = PARTS | SCALE_PARTS | MORE_PARTS
 
 SECONDS = dict.fromkeys(ALL, 600) | {"P2": 1200, "S3": 1500, "S4": 1500}
 """What each may take at most on a slow machine; then it is broken off."""
-SECONDS_SHORT = 120
+SECONDS_SHORT = 300
+
+
+class UnknownPart(Exception):
+    """There is no such part."""
 
 
 def choose(only: str) -> dict[str, Part]:
-    """Return the parts that ONLY names."""
+    """Return the parts that ONLY names. Raises UnknownPart."""
     names = {name.strip() for name in only.split(",") if name.strip()}
-    if not names:
-        return PARTS
+    if unknown := names - {*ALL, SCALE}:
+        raise UnknownPart(f"there is no such part: {', '.join(sorted(unknown))}; there are {', '.join([*ALL, SCALE])}")
     if SCALE in names:
         names |= set(SCALE_PARTS)
-    return {name: part for name, part in ALL.items() if name in names}
+    return {name: part for name, part in ALL.items() if name in (names or PARTS)}

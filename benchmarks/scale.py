@@ -34,7 +34,7 @@ def _with_more_workers(
     running: Running, part: str, what: str, work: Callable[[Running], float], *, short: bool
 ) -> list[Figure]:
     figures: list[Figure] = []
-    for number in _NUMBERS[-1:] if short else _NUMBERS:
+    for number in _NUMBERS[:1] if short else _NUMBERS:
         with (
             databases.database(running, f"workers_{number}") as site,
             databases.web(site) as served,
