@@ -18,10 +18,13 @@ check:  ## format, lint, types, imports, migrations, OpenAPI, dependencies
 bench:  ## the same work through Waybill, plain Celery + Django, and by hand
 	$(WITH_VENV) requirements-test.lock -m benchmarks
 
+chaos:  ## break everything under load, then check every promise (SECONDS, SEED)
+	$(WITH_VENV) requirements-test.lock -m chaos
+
 audit:  ## known weaknesses of the dependencies (needs the network)
 	$(WITH_VENV) requirements-test.lock -m pip_audit --require-hashes -r requirements.lock
 
 clean:  ## remove what was built; the data in WAYBILL_HOME stays
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache
 
-.PHONY: help up test check bench audit clean
+.PHONY: help up test check bench chaos audit clean

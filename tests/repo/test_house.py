@@ -58,7 +58,7 @@ def test_every_recipe_is_one_plain_command() -> None:
 def test_make_alone_prints_help() -> None:
     printed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
-    for target in ("up", "test", "check", "bench", "audit", "clean"):
+    for target in ("up", "test", "check", "bench", "chaos", "audit", "clean"):
         assert f"make {target} " in printed
 
 
