@@ -67,6 +67,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "config.policies.ContentSecurity",
     # Django's own, for the admin's paths only. Static files never come this far: config/asgi.py serves them.
     "config.sessions.Sessions",
     "config.sessions.Csrf",
