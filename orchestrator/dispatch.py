@@ -17,12 +17,11 @@ from typing import cast
 import structlog
 from celery import current_app
 from django.conf import settings
-from django.core.cache import cache as shared_cache
 from django.db import Error as DatabaseError
 from django.db import connection
 from kombu import Connection, pools
 
-from orchestrator import failpoints, measures, tracing
+from orchestrator import failpoints, flags, measures, tracing
 from orchestrator.failpoints import Place
 from orchestrator.measures import Event
 
@@ -80,7 +79,7 @@ def wake_regardless(lane: str) -> bool:
 def lower_flag(lane: str) -> None:
     """Forget that a wake-up is on its way. The drain does so *before* it claims, so no commit can slip between."""
     try:
-        shared_cache.delete(_flag(lane))
+        flags.lower_flag(lane)
     except Exception as error:  # noqa: BLE001 - the flag falls by itself
         log.debug("flag not lowered", lane=lane, error=repr(error))
 
@@ -111,16 +110,12 @@ _broker_rest = _Rest()
 _cache_rest = _Rest()
 
 
-def _flag(lane: str) -> str:
-    return f"wake:{lane}"
-
-
 def _raise_flag(lane: str) -> Raised:
     """Raise the lane's flag, and tell who has; without a cache nobody has, and every wake-up is published."""
     if not _cache_rest.over():
         return Raised.BY_NOBODY
     try:
-        ours = shared_cache.add(_flag(lane), 1, timeout=settings.WAYBILL_WAKE_FLAG)
+        ours = flags.raise_flag(lane)
     except Exception as error:  # noqa: BLE001 - no cache: publish
         _cache_rest.begin()
         log.debug("flag not raised", lane=lane, error=repr(error))
