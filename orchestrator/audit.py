@@ -97,7 +97,7 @@ def attempt(
             yield told
             record(actor, deed, detail=told)
     except refusals as refused:
-        refuse(actor, deed, reason=str(refused) or type(refused).__name__, detail=told)
+        refuse(actor, deed, reason=str(refused) or type(refused).__doc__ or type(refused).__name__, detail=told)
         raise
 
 

@@ -109,9 +109,9 @@ def replay_failures(
 ) -> Iterator[Replayed]:
     """Replay all failures of a type between two times, by bounded requests; yield each as it stands. Raise Refused.
 
-    `until`: now, unless told. One request a client, door and batch reference, of at most WAYBILL_MAX_MESSAGES messages and as many bytes as a
-    body may have; each is a transaction of its own, so a replay that is broken off goes on where it was. The copies
-    that fail again while this runs failed after `until`, and are not taken up.
+    `until`: now, unless told. One request a client, door and batch reference, of at most WAYBILL_MAX_MESSAGES messages
+    and as many bytes as a body may have; each is a transaction of its own, so a replay that is broken off goes on where
+    it was. The copies that fail again while this runs failed after `until`, and are not taken up.
     """
     deed = audit.Deed(AuditAction.REPLAY, "message type", message_type)
     wish = _Wish(actor, deed, again, all_or_nothing=False, error_policy=ErrorPolicy.PROCEED)

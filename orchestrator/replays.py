@@ -127,6 +127,12 @@ def find_copies(originals: Iterable[Original]) -> dict[uuid.UUID, list[uuid.UUID
     return found
 
 
+def find_original(message_id: uuid.UUID) -> tuple[uuid.UUID, uuid.UUID] | None:
+    """Return the id of the message that this one copies, and its request's; None if it copies none."""
+    found = _run(_ORIGINAL, {"id": message_id})
+    return (found[0][0], found[0][1]) if found else None
+
+
 def link(pairs: Iterable[tuple[Candidate, uuid.UUID]], *, request_id: uuid.UUID) -> None:
     """Link originals with their copies, all of which are of one new request."""
     linked = list(pairs)
@@ -221,6 +227,9 @@ JOIN orchestrator_replayedmessage AS replayed
   ON replayed.original_request_id = wanted.request_id AND replayed.original_id = wanted.message_id
 ORDER BY replayed.copy_id
 """
+
+# By primary key.
+_ORIGINAL = "SELECT original_id, original_request_id FROM orchestrator_replayedmessage WHERE copy_id = %(id)s"
 
 _LINK = """
 INSERT INTO orchestrator_replayedmessage (copy_id, copy_request_id, original_id, original_request_id)

@@ -74,6 +74,12 @@ class Recorded:
         if request.method == "POST":
             audit.refuse(audit.at_the_desk(request), self.deed(action, key), reason=reason)
 
+    def demand(self, request: HttpRequest, permission: str, action: AuditAction, key: object) -> None:
+        """Raise PermissionDenied, and record the attempt, unless the user may do this."""
+        if not request.user.has_perm(permission):
+            self.refuse(request, action, key, "not permitted")
+            raise PermissionDenied
+
     def deed(self, action: AuditAction, key: object) -> audit.Deed:
         """Name what is done to which row of this table."""
         model_name: str = self.opts.model_name  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ from orders.models import Order
 from tests import engine, factories, ordering
 from tests.factories import AMessage
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 SOMEBODY = audit.Actor("somebody", 7, "192.0.2.1")
 FAILED, COMPLETE = AMessage(status=Status.FAILED), AMessage()
@@ -145,6 +145,7 @@ class TestARequest:
 
         assert rest.messages == 1
 
+    @pytest.mark.django_db(transaction=True)
     def test_is_replayed_once_by_two_at_once(self, client: Client) -> None:
         # Both find no copies, and both begin; the lock lets one look after the other, and the second finds the first's.
         original = make_failed(client)

@@ -1,0 +1,129 @@
+"""Messages: found by an id or an external reference, shown whole, replayed one by one.
+
+In: an operator's search, or a message. Out: pages. Called by Django's admin.
+"""
+# ruff: noqa: ARG002 - Django calls with these arguments
+
+import uuid
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Left, Length
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from orchestrator import audit, ids, masking, replaying, replays
+from orchestrator.admin.asking import Question, ask
+from orchestrator.admin.pages import LookedAt
+from orchestrator.admin.requests import masked_for
+from orchestrator.lifecycle import Status
+from orchestrator.models import AuditAction, Client, Message
+
+
+@admin.register(Message)
+class MessagePage(LookedAt):
+    """Messages, newest first."""
+
+    list_display = ("id", "type", "status", "external_reference", "attempts", "received_at", "processed_at")
+    ordering = ("-id",)
+    search_fields = ("request_id",)
+    search_help_text = "a message's or a request's id, or an external reference"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        """Leave the long columns where they are."""
+        found: QuerySet[Message] = super().get_queryset(request).defer("payload", "result")
+        return found
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Message], search_term: str
+    ) -> tuple[QuerySet[Message], bool]:
+        """Find by key, by message_in_request, or by message_external_reference with one look a client."""
+        wanted = search_term.strip()
+        if not wanted:
+            return queryset, False
+        if (as_id := ids.parse(wanted)) is not None:
+            return queryset.filter(Q(pk=as_id) | Q(request_id=as_id)), False
+        clients = list(Client.objects.values_list("pk", flat=True))
+        return queryset.filter(client_id__in=clients, external_reference=wanted), False
+
+    def get_urls(self) -> list[URLPattern]:
+        """Put the message's own pages before Django's."""
+        view = self.admin_site.admin_view(self.replay_view)
+        return [path("<uuid:message_id>/replay/", view, name="orchestrator_message_replay"), *super().get_urls()]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show one message."""
+        if request.method == "POST":
+            self.refuse(request, AuditAction.CHANGE, object_id, "not permitted")
+            raise PermissionDenied
+        found = self._find(request, ids.parse(object_id))
+        texts = _read_texts(found)
+        masked = masked_for(request)
+        context = {
+            "title": f"Message {found.pk}",
+            "shown": found,
+            "payload": masking.show(texts["payload_start"], length=texts["payload_length"], masked=masked),
+            "result": masking.show(texts["result_start"], length=texts["result_length"], masked=masked),
+            "replays": replays.find_copies([found]).get(found.pk, []),
+            "copy_of": replays.find_original(found.pk),
+            "may_replay": found.status == Status.FAILED and request.user.has_perm("orchestrator.replay_request"),
+        }
+        return self._render(request, "desk/message.html", context)
+
+    def replay_view(self, request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
+        """Replay one failed message by a new request, once it is confirmed."""
+        found = self._find(request, message_id)
+        self.demand(request, "orchestrator.replay_request", AuditAction.REPLAY, message_id)
+        back = reverse("admin:orchestrator_message_change", args=[message_id])
+        if request.method != "POST":
+            copies = replays.find_copies([found]).get(found.pk, [])
+            question = Question(
+                title="Replay this message?",
+                text="A new request gets a copy of it. This message stays as it is.",
+                yes="Replay",
+                back=back,
+                again=bool(copies),
+                replayed_by=tuple(copies),
+            )
+            return self._render(request, "desk/ask.html", ask(question, subject=found.pk))
+        try:
+            replayed = replaying.replay_message(
+                message_id, actor=audit.at_the_desk(request), again="again" in request.POST
+            )
+        except replaying.Refused as refused:
+            messages.error(request, f"Nothing was replayed: {refused}")
+            return HttpResponseRedirect(back)
+        messages.success(request, "Replayed by this new request.")
+        return HttpResponseRedirect(reverse("admin:orchestrator_request_change", args=[replayed.request_id]))
+
+    def _find(self, request: HttpRequest, message_id: uuid.UUID | None) -> Message:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        kept = Message.objects.defer("payload", "result").select_related("client")
+        found = kept.filter(pk=message_id).first() if message_id else None
+        if found is None:
+            raise Http404
+        return found
+
+    def _render(self, request: HttpRequest, template: str, context: dict[str, Any]) -> TemplateResponse:
+        site = self.admin_site.each_context(request)
+        return TemplateResponse(request, template, {**site, "opts": self.opts, **context})
+
+
+def _read_texts(message: Message) -> dict[str, Any]:
+    """Read the beginning of payload and result, and how long they are: a browser must open the page."""
+    lengths = {
+        f"{column}_{what}": reading
+        for column in ("payload", "result")
+        for what, reading in (("start", Left(column, masking.LONGEST)), ("length", Length(column)))
+    }
+    return dict(Message.objects.filter(pk=message.pk).values(**lengths).get())
