@@ -15,7 +15,7 @@ test:  ## the whole suite, on its own throwaway PostgreSQL and Valkey
 check:  ## format, lint, types, imports, migrations, OpenAPI, dependencies
 	$(WITH_VENV) requirements-test.lock .ci/check.py
 
-bench:  ## the same work through Waybill, plain Celery + Django, and by hand
+bench:  ## the same work through Waybill, plain Celery + Django, and by hand (ONLY=P1,P8 or SCALE, SHORT=1)
 	$(WITH_VENV) requirements-test.lock -m benchmarks
 
 chaos:  ## break everything under load, then check every promise (SECONDS, SEED)
