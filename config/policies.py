@@ -32,7 +32,7 @@ _PAGE: dict[str, Any] = {
     "frame-ancestors": [NONE],
 }
 _ADMIN_PAGE = _PAGE | {
-    # unfold comes with Alpine.js, which makes functions of the expressions in its attributes. They are ours or unfold's:
+    # unfold comes with Alpine.js, which makes functions of the expressions in its attributes. They are ours or its own:
     # what operators and clients write is escaped text, never an attribute of Alpine's.
     "script-src": [SELF, UNSAFE_EVAL],
     # unfold writes its colours into a style element, and widths into attributes.

@@ -15,7 +15,7 @@ import limits
 import structlog
 from django.conf import settings
 from limits.storage import MemoryStorage, RedisStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -89,9 +89,7 @@ def _ask(rate: limits.RateLimitItem, whom: tuple[str, ...], *, counted: bool) ->
         return None
 
 
-def _stand(
-    limiter: SlidingWindowCounterRateLimiter, rate: limits.RateLimitItem, whom: tuple[str, ...], *, counted: bool
-) -> Standing:
+def _stand(limiter: RateLimiter, rate: limits.RateLimitItem, whom: tuple[str, ...], *, counted: bool) -> Standing:
     allowed = limiter.hit(rate, *whom) if counted else limiter.test(rate, *whom)
     resets_at, remaining = limiter.get_window_stats(rate, *whom)
     return Standing(
@@ -128,5 +126,6 @@ def _in_cache() -> SlidingWindowCounterRateLimiter:
 
 
 @cache
-def _in_memory() -> SlidingWindowCounterRateLimiter:
-    return SlidingWindowCounterRateLimiter(MemoryStorage())
+def _in_memory() -> MovingWindowRateLimiter:
+    """Count here, one by one: few are counted here, and the memory's sliding windows begin on the clock's marks."""
+    return MovingWindowRateLimiter(MemoryStorage())

@@ -40,19 +40,19 @@ def get(account: accounts.Account, path: str, **headers: str) -> Any:
 def test_a_client_is_told_where_it_stands_and_refused_beyond_it(
     account: accounts.Account, settings: LazySettings
 ) -> None:
-    settings.WAYBILL_CLIENT_RATE = "3/minute"
+    settings.WAYBILL_CLIENT_RATE = "3/hour"
     path = f"/api/v1/requests/{engine.hand_in(client_id=account.id).pk}"
 
     answers = [get(account, path) for _ in range(4)]
 
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
-    assert {answer["RateLimit-Policy"] for answer in answers} == {'"client";q=3;w=60'}
+    assert {answer["RateLimit-Policy"] for answer in answers} == {'"client";q=3;w=3600'}
     standings = [re.fullmatch(r'"client";r=(\d+);t=(\d+)', answer["RateLimit"]) for answer in answers]
     assert [standing and int(standing[1]) for standing in standings] == [2, 1, 0, 0]
-    assert 1 <= int(answers[3]["Retry-After"]) <= 60
+    assert 1 <= int(answers[3]["Retry-After"]) <= 3600
     assert answers[3].json() == {
         "data": None,
-        "errors": [{"errorMessage": "You may call 3 times in 60 seconds"}],
+        "errors": [{"errorMessage": "You may call 3 times in 3600 seconds"}],
         "success": False,
     }
 
@@ -63,14 +63,14 @@ def test_a_client_is_told_where_it_stands_and_refused_beyond_it(
         ("post", "/api/v1/tracking", {}, {"success": False}),
         ("get", STATUS.format("4711"), {}, {"errorCode": "GLOBAL_1001"}),
         ("get", "/services/4711/states", {}, {"exception": "TooManyRequestsException"}),
-        ("get", "/api/2.3.1/orderevents/", {}, {"cause": "You may call 1 times in 60 seconds"}),
+        ("get", "/api/2.3.1/orderevents/", {}, {"cause": "You may call 1 times in 3600 seconds"}),
         ("post", "/native-app/CS700100A/startup", NATIVE, {"status": {"code": "throttle"}}),
     ],
 )
 def test_every_window_refuses_in_its_own_words(
     account: accounts.Account, settings: LazySettings, method: str, path: str, headers: dict[str, str], body: Any
 ) -> None:
-    settings.WAYBILL_CLIENT_RATE = "1/minute"
+    settings.WAYBILL_CLIENT_RATE = "1/hour"
     get(account, "/api/v1/requests/4711")
 
     answer = getattr(Browser(), method)(path, headers=basic(account.client_id) | headers)
@@ -82,7 +82,7 @@ def test_every_window_refuses_in_its_own_words(
 
 def test_a_refusal_of_another_kind_tells_no_less(account: accounts.Account, settings: LazySettings) -> None:
     """A 404 costs a call, too, though it is no answer of the view's own."""
-    settings.WAYBILL_CLIENT_RATE = "2/minute"
+    settings.WAYBILL_CLIENT_RATE = "2/hour"
 
     answers = [get(account, "/api/v1/requests/4711") for _ in range(3)]
 
@@ -90,9 +90,9 @@ def test_a_refusal_of_another_kind_tells_no_less(account: accounts.Account, sett
 
 
 def test_a_client_may_have_a_rate_of_its_own_or_none(settings: LazySettings) -> None:
-    settings.WAYBILL_CLIENT_RATE = "1/minute"
+    settings.WAYBILL_CLIENT_RATE = "1/hour"
     often, always = factories.make_account(), factories.make_account()
-    clients.save(often.client_id, {"rate_limit": "2/minute"})
+    clients.save(often.client_id, {"rate_limit": "2/hour"})
     clients.save(always.client_id, {"rate_limit": rates.UNLIMITED})
 
     statuses = [[get(one, "/api/v1/requests/1").status_code for _ in range(4)] for one in (often, always)]
@@ -102,7 +102,7 @@ def test_a_client_may_have_a_rate_of_its_own_or_none(settings: LazySettings) -> 
 
 
 def test_each_client_is_counted_by_itself(settings: LazySettings) -> None:
-    settings.WAYBILL_CLIENT_RATE = "1/minute"
+    settings.WAYBILL_CLIENT_RATE = "1/hour"
 
     answers = [get(factories.make_account(), "/api/v1/requests/1") for _ in range(3)]
 
@@ -123,7 +123,7 @@ def test_while_the_cache_is_away_calls_go_through_at_the_cost_of_one_try_a_secon
     """A server that accepts and never answers is the slowest way to be away."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         settings.CACHE_URL = f"redis://127.0.0.1:{deaf.getsockname()[1]}/0"
-        settings.WAYBILL_CLIENT_RATE = "1/minute"
+        settings.WAYBILL_CLIENT_RATE = "1/hour"
         rates._in_cache.cache_clear()
         request = engine.hand_in(client_id=account.id)
         get(account, "/api/v1/requests/1")  # the first one pays
@@ -140,7 +140,7 @@ def test_one_count_of_a_deaf_cache_is_bounded(settings: LazySettings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         settings.CACHE_URL = f"redis://127.0.0.1:{deaf.getsockname()[1]}/0"
         rates._in_cache.cache_clear()
-        rate = rates.parse("1/minute")
+        rate = rates.parse("1/hour")
         assert rate is not None
 
         began = time.monotonic()
@@ -149,7 +149,7 @@ def test_one_count_of_a_deaf_cache_is_bounded(settings: LazySettings) -> None:
         assert time.monotonic() - began < 1
 
 
-@pytest.mark.parametrize("text", ["often", "0/minute", "5", "5/fortnight", "-1/minute", "5/minute;1/second"])
+@pytest.mark.parametrize("text", ["often", "0/hour", "5", "5/fortnight", "-1/hour", "5/minute;1/second"])
 def test_what_is_no_rate_is_refused(text: str) -> None:
     with pytest.raises(clients.Refused, match="not a rate"):
         clients.save("somebody", {"rate_limit": text})

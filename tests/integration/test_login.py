@@ -15,12 +15,12 @@ from orchestrator.models import AuditEntry
 pytestmark = pytest.mark.django_db
 
 PASSWORD = "open-the-desk-please"
-TOO_MANY = "Too many failed logins. Please wait 5 minutes and try again."
+TOO_MANY = "Too many failed logins. Please wait "
 
 
 @pytest.fixture(autouse=True)
 def _operator(settings: LazySettings) -> Iterator[None]:
-    settings.WAYBILL_LOGIN_RATE = "3/5minutes"
+    settings.WAYBILL_LOGIN_RATE = "3/hour"
     User.objects.create_superuser("operator", password=PASSWORD)
     rates._rest.until = float("-inf")
     yield
