@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 _BLUE = {
@@ -82,6 +83,7 @@ UNFOLD = {
     "SITE_HEADER": "Waybill",
     "SITE_SUBHEADER": "The operator's desk",
     "SITE_SYMBOL": "conveyor_belt",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _: static("desk/icon.svg")}],
     "SHOW_HISTORY": False,
     "DASHBOARD_CALLBACK": "orchestrator.admin.dashboard.fill_page",
     "COLORS": {"primary": _BLUE},

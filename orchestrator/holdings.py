@@ -19,7 +19,7 @@ from orchestrator.outcomes import Outcome
 
 
 class Closed(Exception):
-    """This worker process claims no more: it is stopping."""
+    """This worker process claims no more: it is stopping, or told to drain."""
 
 
 class Lease(Enum):
@@ -44,14 +44,15 @@ class Holdings:
         self._claiming = 0
         self._someone_alone = False
         self._closed = False
+        self._resting = False
 
     # ------------------------------------------------------------ claiming
 
     @contextmanager
     def admission(self) -> Iterator[None]:
-        """Stand around a claim: wait while a suspect runs alone. Raises Closed when the process is stopping."""
+        """Stand around a claim: wait while a suspect runs alone. Raises Closed when nothing may be claimed."""
         with self._condition:
-            self._condition.wait_for(lambda: self._closed or not self._someone_alone)
+            self._condition.wait_for(lambda: self._shut() or not self._someone_alone)
             self._refuse_if_closed()
             self._claiming += 1
         try:
@@ -81,7 +82,7 @@ class Holdings:
 
     def _wait_until_empty(self) -> None:
         with self._condition:
-            self._condition.wait_for(lambda: self._closed or not (self._claiming or self._open))
+            self._condition.wait_for(lambda: self._shut() or not (self._claiming or self._open))
             self._refuse_if_closed()
 
     def add(self, messages: Sequence[queue.Claimed], *, since: float) -> None:
@@ -100,8 +101,19 @@ class Holdings:
             self._closed = True
             self._condition.notify_all()
 
+    def rest(self, *, resting: bool) -> bool:
+        """Claim no more until told otherwise, and keep what is held; tell whether that is a change."""
+        with self._condition:
+            changed = self._resting is not resting
+            self._resting = resting
+            self._condition.notify_all()
+            return changed
+
+    def _shut(self) -> bool:
+        return self._closed or self._resting
+
     def _refuse_if_closed(self) -> None:
-        if self._closed:
+        if self._shut():
             raise Closed
 
     # ------------------------------------------------------------ recording

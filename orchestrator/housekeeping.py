@@ -77,7 +77,7 @@ class Housekeeping:
     # ------------------------------------------------------------ the chores
 
     def _renew_when_due(self) -> None:
-        """Renew all leases with one statement; what is not ours any more is told to the holdings."""
+        """Renew all leases with one statement; what is not ours any more is told to the holdings. Obey the row."""
         now = time.monotonic()
         if now - self._renewed_at < settings.WAYBILL_HEARTBEAT:
             return
@@ -86,6 +86,7 @@ class Housekeeping:
         self._renewed_at = now
         if lost := self._process.holdings.renewed(before=held, still_ours=renewal.claims, at=now):
             log.warning("claims lost to others", claims=sorted(lost))
+        self._process.obey(draining=renewal.draining)
 
     def _release(self) -> None:
         if lanes := recovery.release_due_retries():
@@ -116,6 +117,8 @@ class Housekeeping:
 
     def _wake(self) -> None:
         """Wake lanes that wait although they were woken: ignoring the flag, but each at most once per stale time."""
+        if self._process.is_drained:
+            return  # it is for others to say that they wait, and to hear; this one isn't deaf, it doesn't listen
         lanes = recovery.find_waiting_lanes({drain.lane: drain.floor() for drain in self._process.drains()})
         now = time.monotonic()
         answered = True

@@ -21,6 +21,7 @@ from django.db import Error as DatabaseError
 
 from orchestrator import context, dispatch, failpoints, queue, tallies, tracing
 from orchestrator.drain import LaneDrain
+from orchestrator.ears import Ears
 from orchestrator.failpoints import Place
 from orchestrator.gate import Gate
 from orchestrator.holdings import Holdings
@@ -40,11 +41,13 @@ _AFTER_GRACE = 2.0
 class WorkerProcess:
     """This process: its identity, what it holds, and the threads that serve it."""
 
-    def __init__(self, *, queues: tuple[str, ...], concurrency: int) -> None:
+    def __init__(self, *, queues: tuple[str, ...], concurrency: int, celery_worker: Any = None) -> None:
         """Put the parts together; they run from `start`."""
         self.identity = queue.Identity(id=uuid_utils.uuid7(), host=socket.gethostname(), pid=os.getpid(), queues=queues)
         self.stopping = threading.Event()
         self.holdings = Holdings()
+        self.is_drained = False
+        self._ears = Ears(celery_worker, queues=queues)
         self.stops = Stops(self.holdings)
         self.gate = Gate(holdings=self.holdings, stops=self.stops, stopping=self.stopping)
         self.watch = Watch()
@@ -100,6 +103,20 @@ class WorkerProcess:
     def is_idle(self) -> bool:
         """Tell whether this process drains nothing and holds nothing."""
         return not self._draining and not self.holdings.claims()
+
+    # ------------------------------------------------------------ drained, and put back to work
+
+    def obey(self, *, draining: bool) -> None:
+        """Do as the worker's row says: claim no more and finish what is held, or claim again."""
+        if not self.holdings.rest(resting=draining):
+            return
+        log.info("worker drains" if draining else "worker works again", worker_id=str(self.identity.id))
+        self.is_drained = draining
+        self.housekeeping.note_wake_up()  # the silence before says nothing about its ears
+        if draining:
+            self._ears.close()
+        else:
+            self._ears.open()
 
     # ------------------------------------------------------------ stopping
 
@@ -181,7 +198,8 @@ def connect_signals() -> None:
 def _make(sender: Any, **_: Any) -> None:
     """Before the consumer takes its first wake-up."""
     global _current  # noqa: PLW0603 - one worker a process, by its nature
-    _current = WorkerProcess(queues=tuple(sender.app.amqp.queues.consume_from), concurrency=sender.concurrency or 0)
+    queues = tuple(sender.app.amqp.queues.consume_from)
+    _current = WorkerProcess(queues=queues, concurrency=sender.concurrency or 0, celery_worker=sender)
 
 
 def _start(**_: Any) -> None:

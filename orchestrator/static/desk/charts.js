@@ -14,11 +14,11 @@ function make(name, attributes, parent) {
   return element;
 }
 
-// The next round number above: 1, 2 or 5 times a power of ten. Durations are read in seconds, minutes and hours.
+// The next round number above whose half is round too. Durations are read in seconds, minutes and hours.
 function ceilingOf(value, steps) {
   if (steps) return steps.find((step) => step >= value) ?? value;
   const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
+  return [2, 4, 6, 10, 20].map((step) => step * power).find((step) => step >= value);
 }
 
 const DURATIONS = [
