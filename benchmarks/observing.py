@@ -63,7 +63,7 @@ class Observed:
 
     def _limit(self) -> str:
         if self._busy >= _BUSY_FROM * (os.cpu_count() or 1):
-            return "CPU, most of it " + max(self.cores.by_kind, key=lambda kind: self.cores.by_kind[kind])
+            return "CPU, most of it " + max(self.cores.by_kind.items(), key=lambda item: item[1])[0]
         if self._sync_share >= _SYNC_FROM:
             return "fsync"
         waits = ", ".join(f"{event} {number}" for event, number in self._waits.most_common(3))

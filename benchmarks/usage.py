@@ -20,6 +20,8 @@ _KINDS = {
     "config.embedded": "supervisor",
 }
 _LOAD = "load"
+OTHERS = "not ours"
+"""What the machine did besides."""
 
 
 def resident(pid: int) -> float:
@@ -78,7 +80,10 @@ class Cores:
 
 
 def _seconds_by_kind() -> Counter[str]:
-    """Sum the CPU seconds of the processes below us; what PostgreSQL's ended sessions used is its postmaster's."""
+    """Sum the CPU seconds of the processes below us, and of all others.
+
+    What PostgreSQL's ended sessions used is its postmaster's.
+    """
     seconds: Counter[str] = Counter()
     kinds: dict[int, str] = {}
     for pid in _tree(os.getpid()):
@@ -88,7 +93,14 @@ def _seconds_by_kind() -> Counter[str]:
         kinds[pid] = _kind(_command(pid)) or kinds.get(int(fields[1]), _LOAD)
         own, ended = sum(map(int, fields[11:13])), sum(map(int, fields[13:15]))
         seconds[kinds[pid]] += (own + (ended if kinds[pid] == "PostgreSQL" else 0)) / _TICK
+    seconds[OTHERS] = _busy_seconds() - seconds.total()
     return seconds
+
+
+def _busy_seconds() -> float:
+    """Return how long all cores together have been busy since the machine was started."""
+    user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text().split()[1:8])
+    return (user + nice + system + irq + softirq) / _TICK
 
 
 def _kind(command: str) -> str | None:
