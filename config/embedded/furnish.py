@@ -28,11 +28,19 @@ def main() -> None:
 
 
 def _make_demo(sandbox_url: str) -> None:
-    """Make what a visitor tries things with: a client that may do everything, back ends, accesses to order on."""
+    """Make what a visitor tries things with: a client and an administrator that may do all, back ends, accesses."""
+    _make_administrator()
     call_command("client", parts.DEMO_CLIENT, "--secret", parts.DEMO_SECRET)
     call_command("access", *parts.DEMO_ACCESSES, "--service", *parts.DEMO_SERVICES)
     for message_type in sandbox.TYPES:
         call_command("backend", message_type, "--url", f"{sandbox_url}/{message_type}")
+
+
+def _make_administrator() -> None:
+    from django.contrib.auth.models import User  # noqa: PLC0415 - Django is set up only now
+
+    if not User.objects.filter(username=parts.DEMO_ADMIN).exists():
+        User.objects.create_superuser(parts.DEMO_ADMIN, password=parts.DEMO_SECRET)
 
 
 def _follow_sandbox(old: str, new: str) -> None:

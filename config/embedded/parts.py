@@ -9,15 +9,16 @@ WEB = (
     *("--workers-kill-timeout", "5", "config.asgi:application"),
 )
 WORKER = (
-    *("celery", "-A", "config", "worker", "-P", "threads", "-c", "8", "--loglevel", "INFO"),
+    *("celery", "-q", "-A", "config", "worker", "-P", "threads", "-c", "8", "--loglevel", "INFO"),
     *("--without-gossip", "--without-mingle", "--without-heartbeat"),
 )
-BEAT = ("celery", "-A", "config", "beat", "--loglevel", "INFO")
+BEAT = ("celery", "-q", "-A", "config", "beat", "--loglevel", "INFO")
 SANDBOX = (
     *("granian", "--interface", "asgi", "--workers", "1", "--no-ws", "--log-level", "warning"),
     "config.embedded.sandbox:application",
 )
 WORKERS = 2
 DEMO_CLIENT, DEMO_SECRET = "demo", "demo-secret"  # made by `make up` only, in its own database
+DEMO_ADMIN = "admin"  # of the desk, with the same secret
 DEMO_ACCESSES = ("STTA0001", "STTA0002")
 DEMO_SERVICES = ("BB-100-10:BB", "BB-100-100:BB", "TV-1:TV")

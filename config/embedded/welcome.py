@@ -9,11 +9,12 @@ Waybill is ready (Ctrl-C stops it)
 
   REST            {base}/api/v1/requests
   OpenAPI         {base}/api/docs
+  admin           {base}/admin/
   health          {base}/readyz
   logs            {home}/logs
 """
 _TRY = """
-Try:
+Try ({administrator} / {secret} opens the admin):
 
   curl -u {client}:{secret} -H 'Content-Type: application/json' -H 'Prefer: return=representation' \\
     {base}/api/v1/requests \\
@@ -33,4 +34,6 @@ def text(*, port: int, home: Path, demo: bool) -> str:
     """Return the text; the commands to try only where there is a demo client to try them with."""
     base = f"http://127.0.0.1:{port}"
     shown = _TEXT + (_TRY if demo else "")
-    return shown.format(base=base, home=home, client=parts.DEMO_CLIENT, secret=parts.DEMO_SECRET)
+    return shown.format(
+        base=base, home=home, client=parts.DEMO_CLIENT, secret=parts.DEMO_SECRET, administrator=parts.DEMO_ADMIN
+    )
