@@ -30,12 +30,14 @@ _ERRORS = {
     403: ("The credentials do not allow this", "The scope {scope} is needed for this"),
     413: ("The body is too long", "The body is longer than 33554432 bytes"),
     415: ("The body is not declared as JSON", "The content type must be application/json"),
+    429: ("The client has called as often as it may", "You may call 600 times in 60 seconds"),
     500: ("Something broke that is not the caller's fault", "Internal server error"),
     503: ("Try again later", "The service is unavailable at present, please try again"),
 }
 """Status → what it means (pinned here: Python's phrases change), and an example of the text."""
 _HEADERS = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "The ways to prove who one is."}},
+    429: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
     503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
 }
 _EVERYWHERE = (500, 503)
@@ -80,7 +82,7 @@ class WindowSchema(AutoSchema):
     def _error_statuses(self) -> list[int]:
         statuses = list(_EVERYWHERE)
         if self._scope() is not None:
-            statuses += [401, 403]
+            statuses += [401, 403, 429]
         if self.method in {"POST", "PUT"}:
             statuses += [400, 413, 415]
         return statuses
