@@ -87,6 +87,5 @@ UNFOLD = {
     "SHOW_HISTORY": False,
     "DASHBOARD_CALLBACK": "orchestrator.admin.dashboard.fill_page",
     "COLORS": {"primary": _BLUE},
-    "LOGIN": {"form": "orchestrator.admin.login.LoginForm"},
     "SIDEBAR": {"show_search": False, "navigation": _SIDE_BAR},
 }

@@ -1,7 +1,7 @@
 """The desk's login: guessing is slowed down.
 
 In: a name, a password, an address. Out: Django's own judgement, or a refusal before it is asked.
-Named by `config/desk.py`; called by Django's admin.
+Named in `operators.py`; called by Django's admin.
 
 Failures are counted by name and address together, so that nobody can lock another out from elsewhere, and tenfold by
 address alone. They are counted in the cache by all web servers together, and without it by each for itself.

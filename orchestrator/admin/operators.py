@@ -10,8 +10,11 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from orchestrator.admin.login import LoginForm
 from orchestrator.admin.pages import Recorded
 
+# Not by unfold's setting: it would import this package, and so register its pages, before the site is there.
+admin.site.login_form = LoginForm
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
