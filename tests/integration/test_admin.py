@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -91,6 +92,11 @@ def backend_form(**fields: object) -> dict[str, object]:
     }
 
 
+def rows_of(answer: Any) -> list[Any]:
+    """The rows of a list: of Django's own, or of the requests' search."""
+    return list(answer.context["found"].requests if "found" in answer.context else answer.context["cl"].result_list)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_list_opens_and_counts_no_table(browser: Browser, message: Message, page: str) -> None:
     make_rows()
@@ -135,8 +141,8 @@ class TestTheLedger:
         found = browser.get(f"/admin/orchestrator/{page}/", {"q": str(message.request_id)})
         missed = browser.get(f"/admin/orchestrator/{page}/", {"q": "not an id"})
 
-        assert found.context["cl"].result_list[0].pk == (message.pk if page == "message" else message.request_id)
-        assert not missed.context["cl"].result_list
+        assert rows_of(found)[0].pk == (message.pk if page == "message" else message.request_id)
+        assert not rows_of(missed)
 
 
 class TestAClient:
@@ -272,10 +278,20 @@ class TestABackEnd:
         assert not Backend.objects.exists()
 
 
-def test_a_lane_is_paused(browser: Browser) -> None:
-    Lane.objects.create(name="Echo", queue="waybill", clock=7)
+class TestALane:
+    def test_changes_its_queue_on_its_page_and_nothing_else(self, browser: Browser) -> None:
+        Lane.objects.create(name="Echo", queue="waybill", clock=7)
 
-    browser.post("/admin/orchestrator/lane/Echo/change/", {"queue": "slow", "paused": "on", "clock": "0"})
+        browser.post("/admin/orchestrator/lane/Echo/change/", {"queue": "slow", "paused": "on", "clock": "0"})
 
-    lane = Lane.objects.get()
-    assert (lane.queue, lane.paused, lane.clock) == ("slow", True, 7)
+        lane = Lane.objects.get()
+        assert (lane.queue, lane.paused, lane.clock) == ("slow", False, 7)
+
+    def test_offers_what_can_be_done(self, browser: Browser) -> None:
+        Lane.objects.create(name="my_lane", queue="waybill")
+        Lane.objects.create(name="Other", queue="waybill", paused=True)
+
+        asked = browser.get("/admin/orchestrator/lane/my_5Flane/change/").content.decode()
+
+        assert "/admin/orchestrator/lane/my_5Flane/pause/" in asked
+        assert "/resume/" in browser.get("/admin/orchestrator/lane/Other/change/").content.decode()
