@@ -22,6 +22,7 @@ _SHARED: list[structlog.typing.Processor] = [
 
 def configure(*, level: str) -> None:
     """Send the standard library's and structlog's loggers through one JSON formatter."""
+    logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

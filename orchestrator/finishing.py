@@ -112,7 +112,8 @@ def _measure(finished: Sequence[Finished]) -> None:
     durations: defaultdict[tuple[str, str, Status], list[float]] = defaultdict(list)
     failures: Counter[tuple[str, str, FailureKind]] = Counter()
     for message in finished:
-        durations[message.type, message.lane, message.status].append(message.seconds)
+        named = message.type if message.lane else measures.EXTERNAL
+        durations[named, message.lane, message.status].append(message.seconds)
         if message.failure_kind is not None:
             failures[message.type, message.lane, message.failure_kind] += 1
     for (message_type, lane, status), seconds in durations.items():

@@ -38,8 +38,8 @@ class WindowView(APIView):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Check the call in the agreed order, run the method, and turn whatever goes wrong into a `Problem`."""
         try:
-            if "request_id" in kwargs:
-                context.note(request_id=kwargs["request_id"])
+            if "id" in kwargs:
+                context.note(request_id=kwargs["id"])
             handler = self._handler(request)
             if request.method != "OPTIONS":
                 self.admit(request, **kwargs)
