@@ -10,6 +10,7 @@ No row, or one lost with the server's last moments (`synchronous_commit = off`):
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -151,7 +152,7 @@ class Standing:
 
 def tell(lane: str, sight: Sight, *, breaker: int) -> Standing:
     """Add what a process saw; `breaker`: so many failures in a row open the breaker (0: none do)."""
-    told = {
+    told: dict[str, Any] = {
         "lane": lane,
         "breaker": breaker,
         "answered": sight.answered,

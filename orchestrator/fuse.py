@@ -38,14 +38,15 @@ class Fuse:
         self._in_a_row = 0
         self._known_failures = 0
         self._breaker = 0
-        self._blown = False
+        self._known_broken = False
+        self.blown = False
         self._probe: uuid.UUID | None = None
 
     # ------------------------------------------------------------ calls
 
     async def call(self, message: Claimed, message_type: MessageType) -> Outcome:
         """Carry a message out, unless the breaker has opened since it was claimed: then it goes back untouched."""
-        if self._blown and message.id != self._probe:
+        if self.blown and message.id != self._probe:
             return processing.returned(message)
         began = time.monotonic()
         outcome = await processing.call(message, message_type, failing=partial(self._judge, began=began))
@@ -61,7 +62,7 @@ class Fuse:
             return processing.failed(message, message_type, error)
         is_probe = message.id == self._probe
         self._note_failure(message, error)
-        if isinstance(error, NotReached) and self._blown:
+        if isinstance(error, NotReached) and self.blown:
             return processing.returned(message)
         if is_probe and message.losses < _FREE_PROBES:
             # Sent, so it leaves its mark; and released anew, it stands behind the next: one bad message, always the
@@ -93,7 +94,7 @@ class Fuse:
         with self._lock:
             seen = self._sight
             self._in_a_row += 1
-            self._blown = self._blown or 0 < self._breaker <= self._in_a_row
+            self.blown = self.blown or 0 < self._breaker <= self._in_a_row
             self._sight = replace(
                 seen,
                 failures=seen.failures + 1,
@@ -112,8 +113,9 @@ class Fuse:
     def mend(self) -> None:
         """A claim brought messages: the breaker that all share is closed."""
         with self._lock:
-            if self._blown:
-                self._blown, self._in_a_row = False, 0
+            if self.blown:
+                self.blown = self._known_broken = False
+                self._in_a_row = 0
 
     # ------------------------------------------------------------ telling
 
@@ -128,6 +130,8 @@ class Fuse:
             if not (self._matters(seen) or (everything and seen.calls)):
                 return False
             self._sight = Sight()
+            # Now: as soon as this is told the next probe may be ours again.
+            self._probe = None if seen.probe is not None else self._probe
         try:
             standing = breakers.tell(self._lane, seen, breaker=breaker)
         except Exception:
@@ -143,11 +147,10 @@ class Fuse:
 
     def _learn(self, seen: Sight, standing: breakers.Standing) -> None:
         with self._lock:
-            if seen.probe is not None:
-                self._probe = None
-            was_blown, self._blown = self._blown, standing.broken
+            is_news = standing.broken is not self._known_broken
+            self.blown = self._known_broken = standing.broken
             self._known_failures = self._in_a_row = standing.failures
-        if standing.broken and (seen.probe is Probe.FAILED or not was_blown):
+        if standing.broken and is_news:
             log.warning("back end is down", lane=self._lane, failures=standing.failures, last=seen.last_failure)
         elif seen.probe is Probe.ANSWERED:
             log.info("back end answers again", lane=self._lane)

@@ -225,6 +225,17 @@ class TestABackEnd:
             ("X-Tenant", "7"),
         )
 
+    def test_is_given_limits_and_loses_them(self, browser: Browser) -> None:
+        limits = {"concurrency": "5", "rate": "1.5", "burst": "3", "breaker": "7"}
+        browser.post("/admin/orchestrator/backend/add/", backend_form(**limits))
+        given = Backend.objects.get()
+
+        browser.post("/admin/orchestrator/backend/Parcel/change/", backend_form())
+
+        taken = Backend.objects.get()
+        assert (given.concurrency, given.rate, given.burst, given.breaker) == (5, 1.5, 3, 7)
+        assert (taken.concurrency, taken.rate, taken.burst, taken.breaker) == (None, None, None, None)
+
     def test_never_shows_its_headers(self, browser: Browser) -> None:
         backend_types.save("Parcel", {"url": "http://parcels/", "headers": (("Authorization", "Bearer hidden"),)})
 
@@ -259,6 +270,10 @@ class TestABackEnd:
             ({"schema": '{"type": "nothing"}'}, "schema"),
             ({"message_type": "a/b"}, "message_type"),
             ({"lane": "a/b"}, "lane"),
+            ({"concurrency": "0"}, "concurrency"),
+            ({"rate": "0"}, "rate"),
+            ({"burst": "0"}, "burst"),
+            ({"breaker": "20000"}, "breaker"),
         ],
     )
     def test_that_can_not_be_is_refused_in_the_form(

@@ -12,7 +12,8 @@ from django.db import connection
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from orchestrator import accounts, backend_types, backends, handlers
+from orchestrator import accounts, backend_types, backends, breakers, handlers
+from orchestrator.limits import NO_LIMITS, Limits
 from orchestrator.models import Backend, Client
 from tests import waiting
 
@@ -191,6 +192,44 @@ class TestBackend:
 
         row = Backend.objects.get()
         assert (row.mandatory, row.headers_sealed, row.lane, row.schema) == (False, None, "", None)
+
+    def test_limits_it(self) -> None:
+        printed = run(
+            "backend", "Parcel", "--url", "http://p/", "--concurrency", "5", "--rate", "90/min", "--burst", "3"
+        )
+
+        parcel = handlers.find("Parcel")
+        assert parcel is not None
+        assert parcel.limits == Limits(concurrency=5, rate=1.5, burst=3, breaker=20)
+        assert "concurrency: 5, rate: 1.5/s (3 at once), breaker: after 20 failures in a row\n" in printed
+
+    def test_takes_limits_back(self) -> None:
+        options = ["--concurrency", "5", "--rate", "10/s", "--burst", "3", "--breaker", "7"]
+        run("backend", "Parcel", "--url", "http://p/", *options)
+
+        printed = run("backend", "Parcel", "--no-concurrency", "--no-rate", "--no-breaker")
+
+        parcel = handlers.find("Parcel")
+        assert parcel is not None
+        assert parcel.limits == NO_LIMITS
+        assert "concurrency: no limit, rate: no limit, breaker: none\n" in printed
+
+    def test_says_when_it_is_down(self) -> None:
+        run("backend", "Parcel", "--url", "http://p/")
+        breakers.tell("Parcel", breakers.Sight(failures=20), breaker=20)
+
+        assert "breaker: after 20 failures in a row, now open\n" in run("backend", "Parcel")
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [("--concurrency", "0"), ("--rate", "0/s"), ("--rate", "10/day"), ("--burst", "0"), ("--breaker", "-1")],
+    )
+    def test_refuses_limits_that_can_not_be(self, option: str, value: str) -> None:
+        with pytest.raises(CommandError) as refused:
+            run("backend", "Parcel", "--url", "http://p/", f"{option}={value}")
+
+        assert "\n" not in str(refused.value)
+        assert not Backend.objects.exists()
 
     def test_is_seen_by_a_process_that_is_running(self) -> None:
         assert handlers.find("Parcel") is None

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from orchestrator import backend_types, sealing
+from orchestrator import backend_types, breakers, sealing
 from orchestrator.management.errors import told_in_one_line
 from orchestrator.models import Backend
 
@@ -110,7 +110,9 @@ def _rate(row: Backend) -> str:
 
 def _breaker(row: Backend) -> str:
     failures = settings.WAYBILL_BREAKER_FAILURES if row.breaker is None else row.breaker
-    return f"after {failures} failures in a row" if failures else "none"
+    rule = f"after {failures} failures in a row" if failures else "none"
+    lane = row.lane or row.message_type
+    return ", now ".join([rule, *(state.status.value for state in breakers.states() if state.lane == lane)])
 
 
 def _read_schema(path: str) -> dict[str, Any]:
