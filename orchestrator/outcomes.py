@@ -22,10 +22,10 @@ from django.db.backends.utils import CursorWrapper
 from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.json import Jsonb
 
-from orchestrator import database_errors, failpoints, finishing, measures, payloads, stopping
+from orchestrator import database_errors, failpoints, finishing, locking, measures, payloads, stopping
 from orchestrator.failpoints import Place
 from orchestrator.finishing import Finished
-from orchestrator.lifecycle import FINAL, WORDS, ErrorPolicy, FailureKind, Status, StopReason
+from orchestrator.lifecycle import FINAL, WORDS, FailureKind, Status, StopReason
 from orchestrator.measures import Event
 
 log = structlog.get_logger(__name__)
@@ -110,9 +110,12 @@ def _flush_halves(outcomes: Sequence[Outcome], *, finished_claims: list[int]) ->
 def _record(outcomes: Sequence[Outcome], *, finished_claims: list[int], effects: bool = True) -> None:
     """One unit of work. Locks in the house's order: claims → requests (by id) → messages → client lanes → effects."""
     with transaction.atomic(), connection.cursor() as cursor:
-        held = _lock_claims(cursor, {outcome.claim_id for outcome in outcomes})
+        held, requests = locking.lock(
+            cursor,
+            claim_ids={outcome.claim_id for outcome in outcomes},
+            request_ids={outcome.request_id for outcome in outcomes},
+        )
         fenced = [outcome for outcome in outcomes if outcome.claim_id in held]
-        requests = lock_requests(cursor, {outcome.request_id for outcome in fenced})
         finished = _write_messages(cursor, fenced, requests=requests)
         failpoints.pass_by(Place.MID_FLUSH)
         finished += halt_failed(cursor, finished, halting=requests.halting)
@@ -128,43 +131,6 @@ def halt_failed(
     """Stop the requests under haltOnError of which a message has just failed; return what that cancelled."""
     failed = {message.request_id for message in finished if message.status is Status.FAILED}
     return stopping.stop_locked(cursor, sorted(failed & halting), reason=StopReason.HALTED)
-
-
-@dataclass(frozen=True, slots=True)
-class LockedRequests:
-    """What is known of requests whose rows this transaction has locked: those stopped, those that a failure halts.
-
-    `final`: how many of a request's messages are final already. See `Message.turn`.
-    """
-
-    stopped: frozenset[uuid.UUID]
-    halting: frozenset[uuid.UUID]
-    final: Mapping[uuid.UUID, int]
-
-
-def _lock_claims(cursor: CursorWrapper, claim_ids: set[int]) -> set[int]:
-    """The fence: a claim that recovery has given back exists no more, whatever the clock says."""
-    cursor.execute(
-        "SELECT id FROM orchestrator_claim WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE", (sorted(claim_ids),)
-    )
-    return {claim_id for (claim_id,) in cursor.fetchall()}
-
-
-def lock_requests(cursor: CursorWrapper, request_ids: set[uuid.UUID]) -> LockedRequests:
-    """Lock requests in id order, and tell which of them are stopped and which a failure would halt."""
-    cursor.execute(
-        "SELECT id, stopped_at IS NOT NULL, error_policy, total - open FROM orchestrator_request"
-        " WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE",
-        (list(request_ids),),
-    )
-    rows = cursor.fetchall()
-    return LockedRequests(
-        stopped=frozenset(request_id for request_id, stopped, _, _ in rows if stopped),
-        halting=frozenset(
-            request_id for request_id, stopped, policy, _ in rows if not stopped and policy == ErrorPolicy.HALT.value
-        ),
-        final={request_id: final for request_id, _, _, final in rows},
-    )
 
 
 # By primary key; the fence is the second line of WHERE. No update of a message is HOT, so each gets exactly one.
@@ -217,7 +183,9 @@ def _row(outcome: Outcome, *, stopped: bool) -> _Row:
             return _Row(Status.CANCELLED if stopped else Status.QUEUED)
 
 
-def _write_messages(cursor: CursorWrapper, outcomes: Sequence[Outcome], *, requests: LockedRequests) -> list[Finished]:
+def _write_messages(
+    cursor: CursorWrapper, outcomes: Sequence[Outcome], *, requests: locking.LockedRequests
+) -> list[Finished]:
     """Write the outcomes that are still ours to write, and return those that became final."""
     if not outcomes:
         return []

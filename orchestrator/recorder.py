@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 import structlog
 from django.conf import settings
-from django.db import close_old_connections, connection
+from django.db import connection
 
-from orchestrator import database_errors, outcomes, tracing
+from orchestrator import database_errors, freshness, outcomes, tracing
 from orchestrator.holdings import Holdings
 from orchestrator.outcomes import Outcome
 
@@ -126,7 +126,7 @@ class Recorder:
         tries = refusals = 0
         while True:
             try:
-                close_old_connections()
+                freshness.look_after_connection()
                 outcomes.flush(batch, finished_claims=self._holdings.finished_by(batch))
             except Exception as error:  # noqa: BLE001 - whatever it is, the outcomes must not be dropped
                 passing = database_errors.is_passing(error)

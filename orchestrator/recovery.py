@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from orchestrator import database_errors, failpoints, finishing, handlers, measures, outcomes
+from orchestrator import database_errors, failpoints, finishing, handlers, locking, measures, outcomes
 from orchestrator.failpoints import Place
 from orchestrator.finishing import Finished
 from orchestrator.handlers import Kind
@@ -168,7 +168,7 @@ def _give_back_one(*, effects: bool = True) -> str | None:
         if found is None:
             return None
         claim_id, lane, alone = found
-        requests = outcomes.lock_requests(cursor, _requests_of(cursor, claim_id))
+        requests = locking.lock_requests(cursor, _requests_of(cursor, claim_id))
         rows = _give_back(cursor, claim_id=claim_id, lane=lane, alone=alone, stopped=requests.stopped)
         finished = [_finished(columns, lane=lane) for columns in rows if columns[-1] is not None]
         finished += outcomes.halt_failed(cursor, finished, halting=requests.halting)

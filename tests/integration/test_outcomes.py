@@ -1,5 +1,6 @@
 """Outcomes: one transaction a flush, following the rows that the UPDATE returned."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from orchestrator.models import Claim, Client, Message, Request
 from orchestrator.outcomes import INTERNAL_TEXT, TIMEOUT_TEXT, Ending
 from orchestrator.queue import Claimed
 from tests import engine, factories, lossy
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -122,14 +124,41 @@ def test_the_locks_are_taken_in_the_houses_order() -> None:
     with engine.statements() as sent:
         flush(engine.ended(claimed[0], Ending.FAILED), engine.ended(claimed[1], Ending.SKIPPED))
 
-    touched = [
-        next(table for table in ("claim", "request", "clientlane", "message") if f"orchestrator_{table}" in sql)
-        for sql, _ in sent
-        if "FOR NO KEY UPDATE" in sql or "UPDATE orchestrator" in sql
+    locking = [sql for sql, _ in sent if "FOR NO KEY UPDATE" in sql or "UPDATE orchestrator" in sql]
+    tables = [
+        table for sql in locking for table in re.findall(r"orchestrator_(claim|request|clientlane|message)\b", sql)
     ]
-    assert touched[:3] == ["claim", "request", "message"]
-    ordered = [sql for sql, _ in sent if sql.startswith("SELECT") and "FOR NO KEY UPDATE" in sql]
-    assert all("ORDER BY id FOR NO KEY UPDATE" in sql for sql in ordered)
+    assert list(dict.fromkeys(tables))[:3] == ["claim", "request", "message"]
+    assert all(
+        re.search(r"ORDER BY [\w., ]+$", before.rstrip())
+        for sql in locking
+        for before in sql.split("FOR NO KEY UPDATE")[:-1]
+    )
+
+
+def test_a_flush_that_waits_for_a_claim_holds_no_request() -> None:
+    """The race: recovery has the claim and wants its requests, a flush has the requests and wants the claim."""
+    request, [claimed] = hand_in_and_claim()
+    held, release = threading.Event(), threading.Event()
+
+    def hold_claim() -> None:
+        with transaction.atomic():
+            engine.ask("SELECT id FROM orchestrator_claim WHERE id = %s FOR UPDATE", claimed.claim_id)
+            held.set()
+            assert release.wait(timeout=20)
+
+    def flush_when_held() -> None:
+        assert held.wait(timeout=10)
+        flush(engine.ended(claimed))
+
+    with engine.at_once(hold_claim, flush_when_held):
+        eventually(lambda: engine.ask("SELECT count(*) FROM pg_locks WHERE NOT granted"), what="the flush waiting")
+        with transaction.atomic():
+            free = engine.ask("SELECT count(*) FROM (SELECT FROM orchestrator_request FOR UPDATE SKIP LOCKED) AS free")
+        release.set()
+
+    assert free == 1
+    assert engine.statuses_of(request) == [Status.COMPLETE]
 
 
 def test_a_flush_takes_no_more_statements_for_more_messages() -> None:
