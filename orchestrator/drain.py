@@ -94,7 +94,8 @@ class LaneDrain:
 
     def floor(self) -> int:
         """Return the turn from which on the sweep looks for the lane's head."""
-        return self._claims.floor.lowest()
+        # What goes back when a breaker opens keeps its old turns.
+        return 0 if self._fuse.blown else self._claims.floor.lowest()
 
     def tell(self, *, everything: bool) -> None:
         """Let all processes know how the lane's back ends fare; wake the lane when they answer again."""

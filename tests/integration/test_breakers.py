@@ -71,7 +71,7 @@ def has_broken(lane: str) -> bool:
 def test_a_back_end_that_is_down_for_a_while_costs_its_messages_time_and_nothing_else(
     back_end: Service, worker_process: Callable[..., Any]
 ) -> None:
-    name, quick = configure(back_end, attempts=2), configure(back_end)
+    name, quick = configure(back_end), configure(back_end)
     back_end.vanish()
     workers = [worker_process(), worker_process()]
     down = engine.hand_in(client_id=1, message_type=name, payloads=[{}] * 60)
@@ -89,11 +89,12 @@ def test_a_back_end_that_is_down_for_a_while_costs_its_messages_time_and_nothing
     eventually(lambda: state_of(name).probes >= 2, what="two probes")
     workers[0].kill()
     back_end.start()
-    eventually(lambda: engine.counters_of(down) == {"complete": 60}, within=20, what="all complete")
+    eventually(lambda: engine.counters_of(down) == {"complete": 60}, within=30, what="all complete")
 
     eventually(lambda: not has_broken(name), what="a closed breaker")
     attempts = [message.attempts for message in engine.messages_of(down)]
-    assert max(attempts) <= 2
+    assert max(attempts) <= 3  # what failed before the fifth failure in a row was known to all, and may have again
+    assert sum(attempts) <= 60 + 2 * 2 * 5
     assert not has_broken(quick)
 
 
