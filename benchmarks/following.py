@@ -8,13 +8,11 @@ import resource
 import time
 from collections.abc import Sequence
 from statistics import median, quantiles
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import psutil
 import psycopg
 
-from benchmarks import http_load, waybill
+from benchmarks import http_load, usage, waybill
 from benchmarks.figures import Figure
 from benchmarks.stack import Running
 
@@ -22,15 +20,6 @@ _CLIENTS, _CLIENTS_SHORT = 2000, 40
 _SECONDS, _SECONDS_SHORT = 10.0, 0.5
 _AT_ONCE = 16
 _END_WITHIN = 120.0
-
-
-class _Cost(NamedTuple):
-    """What the web server's processes, and PostgreSQL's, use."""
-
-    memory: int
-    threads: int
-    web_seconds: float
-    all_seconds: float
 
 
 def many_waiting(running: Running, *, short: bool) -> list[Figure]:
@@ -49,11 +38,12 @@ async def _measure(running: Running, *, clients: int, seconds: float) -> list[Fi
         read = http_load.call("GET", f"/api/v1/requests/{requests[0]}", headers=waybill.headers())
         await _read_for(running, read, seconds=seconds)
         alone = await _read_for(running, read, seconds=seconds)
-        before = _cost(running)
+        web = usage.find("config.asgi", port=str(urlsplit(running.url).port))
+        memory, threads = usage.resident(web), usage.threads(web)
         streams = await _follow(running, requests)
-        idle_from = _cost(running)
-        await asyncio.sleep(seconds)
-        idle = _cost(running)
+        with usage.Cores() as idle:
+            await asyncio.sleep(seconds)
+        memory, threads = usage.resident(web) - memory, usage.threads(web) - threads
         beside = await _read_for(running, read, seconds=seconds)
         await ledger.execute("UPDATE orchestrator_lane SET paused = false WHERE name = 'Echo'")
         lags = await _await_ends(streams, ledger)
@@ -143,32 +133,3 @@ async def _await_ends(streams: Sequence[asyncio.StreamReader], ledger: psycopg.A
     ).fetchall()
     recorded = [at for (at,) in rows[-len(ends) :]]
     return [end - at for end, at in zip(ends, recorded, strict=True)]
-
-
-def _cost(running: Running) -> _Cost:
-    """Add up the processes of the stack: those of the web server by their command, and PostgreSQL's by their name."""
-    web, everything = [], []
-    for process in psutil.process_iter():
-        try:
-            mark = process.environ().get("WAYBILL_HOME") == str(running.home)
-            command = " ".join(process.cmdline())
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-        if mark and "config.asgi" in command:
-            web.append(process)
-        if mark or command.startswith("postgres"):
-            everything.append(process)
-    return _Cost(
-        memory=sum(process.memory_info().rss for process in web),
-        threads=sum(process.num_threads() for process in web),
-        web_seconds=sum(_seconds(process) for process in web),
-        all_seconds=sum(_seconds(process) for process in everything),
-    )
-
-
-def _seconds(process: psutil.Process) -> float:
-    try:
-        times = process.cpu_times()
-    except psutil.NoSuchProcess:
-        return 0.0
-    return times.user + times.system

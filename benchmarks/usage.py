@@ -30,6 +30,11 @@ def resident(pid: int) -> float:
     return pages * _PAGE / 1e6
 
 
+def threads(pid: int) -> int:
+    """Return how many threads a process has, with all below it."""
+    return sum(len(_tasks(found)) for found in _tree(pid))
+
+
 def find(*patterns: str, port: str = "") -> int:
     """Return the first process below us whose command line has all of these."""
     wanted = [*patterns, port]

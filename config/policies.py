@@ -6,7 +6,7 @@ Nothing may come from elsewhere, nothing may be framed, and no inline script run
 the page that needs them, each with its reason.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.middleware import CSPMiddleware, PolicyParts
@@ -46,17 +46,16 @@ _DOCS_PAGE = _PAGE | {
 }
 
 
-class ContentSecurity(CSPMiddleware):  # type: ignore[misc]  # it has no types
+class ContentSecurity(CSPMiddleware):
     """Says what may be done with each answer."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Spare REST calls the building of a policy that is always the same."""
-        if _page_policy(request) is not None:
-            answer: HttpResponseBase = super().__call__(request)
-            return answer
-        response: HttpResponseBase = self.get_response(request)
-        response.headers.setdefault(_HEADER, _FOR_DATA)
-        return response
+        is_page = _page_policy(request) is not None
+        answer = cast("HttpResponseBase", super().__call__(request) if is_page else self.get_response(request))
+        if not is_page:
+            answer.headers.setdefault(_HEADER, _FOR_DATA)
+        return answer
 
     def get_policy_parts(
         self,

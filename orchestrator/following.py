@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 from django.conf import settings
@@ -188,7 +188,8 @@ def _find_changed(followed: list[Followed]) -> tuple[list[Followed], list[Follow
     if not followed:
         return [], []
     with connection.cursor() as cursor:
-        values = {"ids": [one.request_id for one in followed], "marks": [one.mark for one in followed], **WORDS}
+        ids, marks = [one.request_id for one in followed], [one.mark for one in followed]
+        values: dict[str, Any] = {"ids": ids, "marks": marks, **WORDS}
         cursor.execute(_CHANGED, values)
         rows = cursor.fetchall()
     changed = [followed[place - 1] for place, exists in rows if exists]

@@ -36,6 +36,7 @@ _REDOC = """<!DOCTYPE html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Waybill API</title>
+<link rel="icon" href="{icon}">
 </head>
 <body>
 <redoc spec-url="/api/schema"></redoc>
@@ -77,7 +78,11 @@ class RedocView(WindowView):
     @extend_schema(exclude=True)
     def get(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002
         """Answer with Redoc."""
-        return HttpResponse(_REDOC.format(bundle=static(f"{_SIDECAR}/redoc/bundles/redoc.standalone.js")))
+        page = _REDOC.format(
+            icon=static(f"{_SIDECAR}/swagger-ui-dist/favicon-32x32.png"),
+            bundle=static(f"{_SIDECAR}/redoc/bundles/redoc.standalone.js"),
+        )
+        return HttpResponse(page)
 
 
 @cache
