@@ -51,6 +51,8 @@ class LaneClaims:
 
         Raises Closed when the process is stopping.
         """
+        if not self._fuse.blown:  # what goes back when a breaker opens keeps its old turns
+            floor = floor or self.floor.for_claim()
         backends = [known for known in self._types() if known.kind is Kind.HTTP]
         allowed = limits.tightest(known.limits for known in backends)
         asked = Asked(self._process.identity.id, self._lane, limit, floor)
@@ -90,6 +92,8 @@ class LaneClaims:
         sent_at = time.monotonic()
         ration = slots.claim(asked, limits=allowed)
         messages = ration.batch.messages
+        if not asked.floor and not asked.alone:
+            self.floor.looked(seconds=time.monotonic() - sent_at)
         if messages:
             self.floor.note(messages[-1].turn)
             failpoints.pass_by(Place.CLAIMED)

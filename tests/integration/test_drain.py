@@ -12,6 +12,7 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from orchestrator import dispatch, turns
+from orchestrator.floors import Floor
 from orchestrator.handlers import Kind, MessageType, Work
 from orchestrator.lifecycle import Status
 from orchestrator.models import Claim, Lane, Message
@@ -407,6 +408,23 @@ def test_the_claim_after_a_short_one_goes_without_a_floor(declare: Declare) -> N
         worker.drain(known.name)
 
     assert [params["floor"] for params in claims(sent)] == [0, 50, 0]
+
+
+def test_where_looking_at_everything_is_slow_the_first_claim_begins_at_what_was_claimed_a_while_ago() -> None:
+    with engine.statements() as sent, engine.running_worker(housekeeping=False) as worker:
+        engine.hand_in(client_id=1, payloads=[{}] * 60)
+        worker.drain("Echo")
+        [drain] = worker.drains()
+        drain._claims.floor = floor = Floor()
+        floor.note(60, now=time.monotonic() - 60)
+        floor.looked(seconds=1.0)
+        engine.hand_in(client_id=2)
+        sent.clear()
+
+        worker.drain("Echo")
+
+    assert claims(sent)[0]["floor"] == 60
+    assert Message.objects.filter(status=Status.COMPLETE).count() == 61
 
 
 def test_a_message_whose_turn_was_allocated_early_and_committed_late_is_carried_out() -> None:
