@@ -49,14 +49,9 @@ async def _measure(running: Running, *, clients: int, seconds: float) -> list[Fi
         lags = await _await_ends(streams, ledger)
     figures = [
         ("clients that wait", clients, "streams"),
-        ("memory a client", (idle.memory - before.memory) / clients / 1024, "KiB"),
-        ("threads more", idle.threads - before.threads, "threads"),
-        (
-            "web server's time while nothing happens",
-            100 * (idle.web_seconds - idle_from.web_seconds) / seconds,
-            "% core",
-        ),
-        ("the whole stack's", 100 * (idle.all_seconds - idle_from.all_seconds) / seconds, "% core"),
+        ("memory a client", 1e6 * memory / clients / 1024, "KiB"),
+        ("threads more", threads, "threads"),
+        *((f"{kind} while nothing happens", 100 * share, "% of a core") for kind, share in idle.by_kind.items()),
         *_reads("a read, nobody waits", alone),
         *_reads("a read, all wait", beside),
         ("all requests end: from the outcome's time to the client", 1000 * median(lags), "ms, median"),
