@@ -4,6 +4,7 @@ In: a client id, perhaps a secret. Out: an `Account`, from a cache of at most `W
 Called by `auth.py` for each call, so a client that was disabled is refused within seconds, tokens included.
 """
 
+import dataclasses
 import hashlib
 import hmac
 import secrets
@@ -81,6 +82,13 @@ def prove(client_id: str, secret: str) -> Account | None:
         if _fits(secret, known.secrets if known else ()):
             return known.account if known else None
     return None
+
+
+def has_ended(client_id: str, secret: str) -> bool:
+    """Tell whether the secret was one of an enabled client's, and has ended since: it was rotated."""
+    known = _look_up(client_id, max_age=settings.WAYBILL_CLIENT_CACHE_SECONDS)
+    lasting = (dataclasses.replace(one, expires_at=None) for one in known.secrets) if known else ()
+    return _fits(secret, tuple(lasting))
 
 
 def forget() -> None:

@@ -8,12 +8,19 @@ import base64
 import binascii
 from dataclasses import dataclass
 
-from orchestrator import tokens
-from orchestrator.accounts import Account, create_secret, find, prove
+import structlog
+from django.core.cache import cache as shared_cache
+
+from orchestrator import audit, tokens
+from orchestrator.accounts import Account, create_secret, find, has_ended, prove
+from orchestrator.models import AuditAction
 
 __all__ = ["Account", "BadCredentials", "Caller", "authenticate", "create_secret", "read_basic_header"]
 
+log = structlog.get_logger(__name__)
+
 _LONGEST_HEADER = 16_384
+_NOTED_FOR_SECONDS = 3600
 
 
 class BadCredentials(Exception):
@@ -63,8 +70,23 @@ def _split(header: str) -> tuple[str, str]:
 def _from_secret(client_id: str, secret: str) -> Caller:
     account = prove(client_id, secret)
     if account is None:
+        if has_ended(client_id, secret):
+            _note_ended(client_id)
+            raise BadCredentials("This secret has ended: it was rotated, and a newer one is valid")
         raise BadCredentials("The client id or secret is wrong")
     return Caller(account=account, scopes=account.scopes)
+
+
+def _note_ended(client_id: str) -> None:
+    """Record that a client still uses a secret that was rotated out: once an hour, however often it tries."""
+    try:
+        first = shared_cache.add(f"ended-secret:{client_id}", 1, timeout=_NOTED_FOR_SECONDS)
+    except Exception as error:  # noqa: BLE001 - a cache fails in as many ways as there are
+        log.debug("ended secret not noted", client=client_id, error=repr(error))
+        return
+    if first:
+        deed = audit.Deed(AuditAction.LOG_IN, "client", client_id)
+        audit.refuse(audit.Actor(f"client: {client_id}"), deed, reason="a secret that was rotated out")
 
 
 def _from_token(text: str) -> Caller:

@@ -15,7 +15,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
-from orchestrator import backends, handlers, limits, retries, schemas, sealing
+from orchestrator import backends, destinations, handlers, limits, retries, schemas, sealing
 from orchestrator.models import Backend
 
 _log = structlog.get_logger(__name__)
@@ -220,6 +220,10 @@ def _check_url(url: str) -> None:
         raise Refused("url", f"not a URL: {url!r}") from broken
     if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.port == 0:
         raise Refused("url", f"the URL must be like http://host/path or https://host/path: {url!r}")
+    try:
+        destinations.check(parsed.host)
+    except destinations.Forbidden as forbidden:
+        raise Refused("url", str(forbidden)) from forbidden
     if parsed.userinfo:
         raise Refused("url", "the URL must not hold credentials: give an Authorization header instead")
     if len(url) > _LONGEST_URL or not url.isprintable() or " " in url or parsed.fragment:

@@ -7,9 +7,12 @@ Called by `manage.py client`, the embedded stack's start and the admin.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TypedDict
 
 from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
 
 from orchestrator import accounts, rates
 from orchestrator.models import Client, Scope
@@ -58,11 +61,13 @@ def save(
     secret: str | None = None,
     new_secret: bool = False,
     replace_secrets: bool = False,
+    overlap: timedelta | None = None,
 ) -> Saved:
     """Create or update a client; raise `Refused` when it can't be so.
 
     A given `secret` becomes valid beside the others, so that it can be rotated without a gap; with `replace_secrets`
     the others end. Without one, a secret is generated when `new_secret` asks for it or the client would have none.
+    `overlap`: rotate: the others end after that time, and a new one is made unless it is given.
     """
     check(client_id, changes, secret=secret)
     client, is_new = Client.objects.select_for_update().get_or_create(client_id=client_id, defaults={"name": client_id})
@@ -71,7 +76,9 @@ def save(
     client.save()
     if replace_secrets:
         client.secrets.all().delete()
-    made = _give_secret(client, secret, new_secret=new_secret)
+    if overlap is not None:
+        _end_secrets(client, at=timezone.now() + overlap)
+    made = _give_secret(client, secret, new_secret=new_secret or overlap is not None)
     accounts.forget()
     return Saved(client=client, is_new=is_new, secret=made)
 
@@ -95,6 +102,11 @@ def check(client_id: str, changes: Changes, *, secret: str | None = None) -> Non
         rates.parse(changes.get("rate_limit") or "")
     except rates.BadRate as malformed:
         raise Refused("rate_limit", f"not a rate: {changes.get('rate_limit')!r}. {malformed}") from malformed
+
+
+def _end_secrets(client: Client, *, at: datetime) -> None:
+    """Let the client's secrets end at a time; those that end sooner keep their own."""
+    client.secrets.filter(Q(expires_at=None) | Q(expires_at__gt=at)).update(expires_at=at)
 
 
 def _give_secret(client: Client, secret: str | None, *, new_secret: bool) -> str | None:

@@ -5,16 +5,21 @@ Called by Django's admin.
 """
 # ruff: noqa: ARG002 - Django calls with these arguments
 
+import urllib.parse
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib.admin.utils import unquote
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldBooleanSwitchWidget
 
 from orchestrator import backend_types, handlers, sealing
+from orchestrator.admin import backend_trial
 from orchestrator.admin.pages import Page
-from orchestrator.models import Backend
+from orchestrator.models import AuditAction, Backend
 
 
 class BackendForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
@@ -76,6 +81,7 @@ class BackendPage(Page):
     """Back ends, obeyed by running processes within 5 s."""
 
     form = BackendForm
+    change_form_outer_after_template = "desk/backend_failures.html"
     list_display = ("message_type", "url", "timeout_seconds", "attempts", "mandatory", "updated_at")
     readonly_fields = ("header_names", "updated_at")
     search_fields = ("message_type", "url")
@@ -101,6 +107,38 @@ class BackendPage(Page):
     def save_model(self, request: HttpRequest, obj: Backend, form: BackendForm, change: bool) -> None:
         """Save through the same door as the command."""
         backend_types.save(form.message_type(), form.changes())
+
+    def get_urls(self) -> list[URLPattern]:
+        """Put the test call's page before Django's."""
+        view = self.admin_site.admin_view(self.trial_view)
+        return [path("<path:object_id>/trial/", view, name="orchestrator_backend_trial"), *super().get_urls()]
+
+    def changeform_view(self, request: HttpRequest, object_id: str | None = None, *more: Any, **context: Any) -> Any:
+        """Show the back end with its recent failures."""
+        shown = {"may_call": request.user.has_perm("orchestrator.call_backend")}
+        if object_id:
+            shown["failures"] = backend_trial.find_failures(unquote(object_id))
+        context["extra_context"] = {**(context.get("extra_context") or {}), **shown}
+        return super().changeform_view(request, object_id, *more, **context)
+
+    def trial_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Call the back end, once it is confirmed."""
+        message_type = unquote(object_id)
+        if not self.has_view_permission(request) or not Backend.objects.filter(pk=message_type).exists():
+            raise Http404
+        self.demand(request, "orchestrator.call_backend", AuditAction.TEST_CALL, message_type)
+        context = {**self.admin_site.each_context(request), "opts": self.opts}
+        return TemplateResponse(
+            request, "desk/backend_trial.html", context | backend_trial.answer(request, message_type)
+        )
+
+    def tell_wrong(self, form: forms.ModelForm) -> str:  # type: ignore[type-arg]
+        """Name the host that was refused: it is what somebody tried, and no secret."""
+        try:
+            host = urllib.parse.urlsplit(form.data.get("url", "")).hostname if "url" in form.errors else None
+        except ValueError:
+            host = None
+        return super().tell_wrong(form) + (f" (host {host})" if host else "")
 
     def delete_model(self, request: HttpRequest, obj: Backend) -> None:
         """Delete, and let this process know at once."""

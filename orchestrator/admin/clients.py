@@ -5,17 +5,23 @@ Called by Django's admin.
 """
 # ruff: noqa: ARG002 - Django calls with these arguments
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest
 from unfold.admin import TabularInline
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget, UnfoldBooleanSwitchWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
-from orchestrator import clients
+from orchestrator import audit, clients
 from orchestrator.admin.pages import Page
-from orchestrator.models import Client, ClientSecret, Scope
+from orchestrator.models import AuditAction, Client, ClientSecret, Scope
 
 _ALL = "all of them, now and later"
 
@@ -32,11 +38,24 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the s
     new_secret = forms.BooleanField(
         required=False, help_text="make one more secret, shown once", widget=UnfoldBooleanSwitchWidget
     )
+    rotate = forms.BooleanField(
+        required=False,
+        help_text="make a new secret, shown once, and let all others end after the hours below",
+        widget=UnfoldBooleanSwitchWidget,
+    )
+    overlap_hours = forms.FloatField(
+        required=False,
+        initial=24,
+        min_value=0,
+        max_value=24 * 366,
+        help_text="how long old and new secrets are valid together; 0: the old ones end at once",
+        widget=UnfoldAdminTextInputWidget,
+    )
 
     class Meta:
         model = Client
-        fields = ("client_id", "name", "enabled", "max_in_flight")
-        widgets = {"client_id": forms.TextInput, "name": forms.TextInput}
+        fields = ("client_id", "name", "enabled", "max_in_flight", "rate_limit")
+        widgets = {"client_id": forms.TextInput, "name": forms.TextInput, "rate_limit": forms.TextInput}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -76,7 +95,13 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the s
             scopes=cleaned["scopes"],
             types=cleaned["types"],
             max_in_flight=cleaned["max_in_flight"],
+            rate_limit=cleaned["rate_limit"] or None,
         )
+
+    def overlap(self) -> timedelta | None:
+        """Return how long old secrets stay valid when they are rotated; None: they are not."""
+        hours = self.cleaned_data["overlap_hours"]
+        return timedelta(hours=24 if hours is None else hours) if self.cleaned_data["rotate"] else None
 
 
 class SecretInline(TabularInline):
@@ -103,8 +128,8 @@ class ClientPage(Page):
     search_fields = ("client_id", "name")
     ordering = ("client_id",)
     fields = (
-        *("client_id", "name", "enabled", "all_scopes", "scopes", "all_types", "types", "max_in_flight"),
-        *("new_secret", "feed_id", "created_at"),
+        *("client_id", "name", "enabled", "all_scopes", "scopes", "all_types", "types", "max_in_flight", "rate_limit"),
+        *("new_secret", "rotate", "overlap_hours", "feed_id", "created_at"),
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Client | None = None) -> tuple[str, ...]:
@@ -113,12 +138,23 @@ class ClientPage(Page):
 
     def save_model(self, request: HttpRequest, obj: Client, form: ClientForm, change: bool) -> None:
         """Save, and show a new secret."""
-        saved = clients.save(form.client_id(), form.changes(), new_secret=form.cleaned_data["new_secret"])
+        overlap = form.overlap() if change else None
+        saved = clients.save(
+            form.client_id(), form.changes(), new_secret=form.cleaned_data["new_secret"], overlap=overlap
+        )
         obj.pk = saved.client.pk
         if saved.secret:
+            action = AuditAction.MAKE_SECRET if overlap is None else AuditAction.ROTATE_SECRET
+            audit.record(audit.at_the_desk(request), self.deed(action, obj.pk), detail=_tell(saved, overlap))
             text = f"Secret of {saved.client.client_id}: {saved.secret} (keep it now: it is not shown again)"
             messages.warning(request, text)
 
     def has_delete_permission(self, request: HttpRequest, obj: Client | None = None) -> bool:
         """Refuse: the ledger's rows name their client."""
         return False
+
+
+def _tell(saved: clients.Saved, overlap: timedelta | None) -> dict[str, Any]:
+    """Return what the audit log says of a new secret: never what it is."""
+    told: dict[str, Any] = {"client": saved.client.client_id}
+    return told if overlap is None else told | {"others end after hours": overlap.total_seconds() / 3600}

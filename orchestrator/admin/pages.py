@@ -61,13 +61,17 @@ class Recorded:
     ) -> HttpResponse:
         """Show a form; one that was sent and can't be taken is recorded, by the names of its wrong fields."""
         if request.method == "POST" and context.get("errors"):
-            wrong = ", ".join(sorted(context["adminform"].form.errors)) or "a row of a list"
             action = AuditAction.CHANGE if obj else AuditAction.ADD
-            self.refuse(request, action, obj.pk if obj else None, f"can't be so: {wrong}")
+            reason = f"can't be so: {self.tell_wrong(context['adminform'].form)}"
+            self.refuse(request, action, obj.pk if obj else None, reason)
         answer: HttpResponse = super().render_change_form(  # type: ignore[misc]
             request, context, *more, obj=obj, **options
         )
         return answer
+
+    def tell_wrong(self, form: Any) -> str:
+        """Name the fields that can't be so, without what was typed: it may be a secret."""
+        return ", ".join(sorted(form.errors)) or "a row of a list"
 
     def refuse(self, request: HttpRequest, action: AuditAction, key: object, reason: str) -> None:
         """Record an attempt; looking is none."""

@@ -1,7 +1,9 @@
 """The operator's desk: what it changes, what it shows, and what it never tells."""
 
+import base64
 import re
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,11 +12,12 @@ from django.db import connection
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_httpserver import HTTPServer
 
 from orchestrator import accounts, backend_types, clients
 from orchestrator.lifecycle import ErrorPolicy, Status
-from orchestrator.models import Backend, Client, Lane, Message, Request, Worker
-from tests import factories
+from orchestrator.models import AuditEntry, Backend, Client, Lane, Message, Request, Worker
+from tests import factories, waiting
 
 pytestmark = pytest.mark.django_db
 
@@ -189,6 +192,48 @@ class TestAClient:
         assert "Secret of acme" in answer.content.decode()
         assert client.secrets.count() == 2
 
+    def test_has_its_secrets_rotated_without_a_gap(self, browser: Browser) -> None:
+        client = clients.save("acme", {}, secret="old").client
+        form = client_form(rotate="on", overlap_hours="2")
+
+        answer = browser.post(f"/admin/orchestrator/client/{client.pk}/change/", form, follow=True)
+
+        shown = re.search(r"Secret of acme: (\S+)", answer.content.decode())
+        assert shown
+        assert accounts.prove("acme", shown[1])
+        assert accounts.prove("acme", "old")
+        old, new = client.secrets.order_by("pk")
+        assert timedelta(hours=1) < old.expires_at - timezone.now() < timedelta(hours=3)
+        assert new.expires_at is None
+        entry = AuditEntry.objects.get(action="rotate secrets")
+        assert entry.detail == {"client": "acme", "others end after hours": 2.0}
+
+    def test_can_no_longer_use_a_secret_that_was_rotated_out(self, browser: Browser) -> None:
+        client = clients.save("acme", {}, secret="old").client
+        form = client_form(rotate="on", overlap_hours="0")
+        browser.post(f"/admin/orchestrator/client/{client.pk}/change/", form)
+
+        headers = {"Authorization": "Basic " + base64.b64encode(b"acme:old").decode()}
+        answers = [Browser().get("/api/v1/requests/1", headers=headers) for _ in range(2)]
+
+        assert {answer.status_code for answer in answers} == {401}
+        assert "rotated" in answers[0].content.decode()
+        entry = AuditEntry.objects.get(outcome="refused")
+        assert (entry.actor, entry.object_type, entry.object_id) == ("client: acme", "client", "acme")
+
+    def test_that_is_disabled_is_refused_within_seconds_with_its_tokens(self, browser: Browser) -> None:
+        client = clients.save("acme", {}, secret="known").client
+        basic = {"Authorization": "Basic " + base64.b64encode(b"acme:known").decode()}
+        token = Browser().post("/oauth/token", {"grant_type": "client_credentials"}, headers=basic).json()
+        bearer = {"Authorization": f"Bearer {token['access_token']}"}
+        assert Browser().get("/api/v1/requests/1", headers=bearer).status_code == 404
+
+        browser.post(f"/admin/orchestrator/client/{client.pk}/change/", client_form(enabled=""))
+
+        for headers in (basic, bearer):
+            refused = lambda headers=headers: Browser().get("/api/v1/requests/1", headers=headers).status_code == 401  # noqa: E731
+            waiting.eventually(refused, within=5)
+
     def test_that_is_shown_never_tells_its_secret(self, browser: Browser) -> None:
         client = clients.save("acme", {}, secret="a-known-secret").client
 
@@ -284,6 +329,61 @@ class TestABackEnd:
         assert answer.status_code == 200
         assert field in answer.context["adminform"].form.errors
         assert not Backend.objects.exists()
+
+    def test_at_a_metadata_address_is_refused_and_recorded(self, browser: Browser) -> None:
+        form = backend_form(url="http://169.254.169.254/latest/?token=hidden")
+
+        answer = browser.post("/admin/orchestrator/backend/add/", form)
+
+        assert "credentials" in str(answer.context["adminform"].form.errors["url"])
+        assert not Backend.objects.exists()
+        entry = AuditEntry.objects.get(action="add")
+        assert (entry.outcome, entry.detail["reason"]) == ("refused", "can't be so: url (host 169.254.169.254)")
+
+    def test_is_called_for_a_test(self, browser: Browser, httpserver: HTTPServer) -> None:
+        httpserver.expect_oneshot_request("/parcels", method="POST", headers={"X-Tenant": "7"}).respond_with_data(
+            "<b>no</b>", status=503
+        )
+        backend_types.save("Parcel", {"url": httpserver.url_for("/parcels"), "headers": (("X-Tenant", "7"),)})
+        page = "/admin/orchestrator/backend/Parcel/trial/"
+
+        asked = browser.get(page)
+        answer = browser.post(page, {"payload": '{"a": 1}'}).content.decode()
+
+        assert asked.status_code == 200
+        assert "503" in answer
+        assert "&lt;b&gt;no&lt;/b&gt;" in answer
+        assert AuditEntry.objects.get(action="test call").detail["status"] == 503
+        assert not Message.objects.exists()
+
+    @pytest.mark.parametrize("payload", ["", "no json", "["])
+    def test_is_called_with_json_only(self, browser: Browser, payload: str) -> None:
+        backend_types.save("Parcel", {"url": "http://127.0.0.1:1/"})
+
+        answer = browser.post("/admin/orchestrator/backend/Parcel/trial/", {"payload": payload})
+
+        assert answer.status_code == 200
+        assert not AuditEntry.objects.filter(action="test call").exists()
+
+    def test_that_does_not_answer_says_so(self, browser: Browser) -> None:
+        backend_types.save("Parcel", {"url": "http://127.0.0.1:1/", "timeout_seconds": 1})
+
+        answer = browser.post("/admin/orchestrator/backend/Parcel/trial/", {"payload": "{}"}).content.decode()
+
+        assert "no answer" in answer
+
+    def test_shows_its_recent_failures(self, browser: Browser) -> None:
+        backend_types.save("Parcel", {"url": "http://parcels/"})
+        client = factories.make_client()
+        failed = factories.AMessage(type="Parcel", status=Status.FAILED, errors=("<too> heavy",))
+        made = factories.make_request(client_id=client.pk, messages=[failed, factories.AMessage(type="Parcel")])
+
+        page = browser.get("/admin/orchestrator/backend/Parcel/change/").content.decode()
+
+        first, second = factories.messages_of(made)
+        assert str(first.pk) in page
+        assert "&lt;too&gt; heavy" in page
+        assert str(second.pk) not in page
 
     def test_is_deleted(self, browser: Browser) -> None:
         backend_types.save("Parcel", {"url": "http://parcels/"})

@@ -14,7 +14,7 @@ from werkzeug import Request, Response
 
 from orchestrator import accounts, backend_types, backends, breakers, handlers
 from orchestrator.limits import NO_LIMITS, Limits
-from orchestrator.models import Backend, Client
+from orchestrator.models import AuditEntry, Backend, Client
 from tests import waiting
 
 REQUEST_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -49,6 +49,28 @@ class TestClient:
         assert account.types is None
         assert account.max_in_flight is None
         assert "secret" not in run("client", "acme")
+
+    def test_has_its_secrets_rotated_and_the_log_says_so(self) -> None:
+        run("client", "acme", "--secret", "old")
+
+        printed = run("client", "acme", "--rotate", "1")
+
+        assert accounts.prove("acme", secret_in(printed)) is not None
+        assert accounts.prove("acme", "old") is not None
+        run("client", "acme", "--rotate", "0")
+        assert accounts.prove("acme", "old") is None
+        assert accounts.prove("acme", secret_in(printed)) is None
+        entries = AuditEntry.objects.filter(object_type="client", object_id="acme").order_by("pk")
+        assert [entry.detail["secret"].partition(",")[0] for entry in entries] == ["given", "generated", "generated"]
+        assert "old" not in str(list(entries.values_list("detail")))
+        assert {entry.actor.partition(":")[0] for entry in entries} == {"command line"}
+
+    @pytest.mark.parametrize("hours", ["-1", "nan", "1e9"])
+    def test_is_not_rotated_by_nonsense(self, hours: str) -> None:
+        with pytest.raises(CommandError, match="hours"):
+            run("client", "acme", f"--rotate={hours}")
+
+        assert not Client.objects.exists()
 
     def test_is_made_as_told(self) -> None:
         options = ["--scope", "tracking:read", "--scope", "requests:write", "--type", "Echo", "--max-in-flight", "3"]

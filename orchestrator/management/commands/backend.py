@@ -10,9 +10,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from orchestrator import backend_types, breakers, sealing
+from orchestrator import audit, backend_types, breakers, sealing
 from orchestrator.management.errors import told_in_one_line
-from orchestrator.models import Backend
+from orchestrator.models import AuditAction, Backend
 
 
 class Command(BaseCommand):
@@ -40,7 +40,12 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         """Save, and print the row."""
         with told_in_one_line():
-            row, is_new = backend_types.save(options["message_type"], _changes(options))
+            deed = audit.Deed(AuditAction.CHANGE, "backend", options["message_type"])
+            with audit.attempt(audit.on_the_command_line(), deed, refusals=(backend_types.Refused,)) as told:
+                changes = _changes(options)
+                told["set"] = sorted(changes)
+                row, is_new = backend_types.save(options["message_type"], changes)
+                told["new"] = is_new
         self.stdout.write("\n".join(_describe(row, is_new=is_new)))
 
 

@@ -3,13 +3,16 @@
 In: an id, and what to set. Out: a row, and its secret when one was generated. Called by operators.
 """
 
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from orchestrator import clients, handlers
+from orchestrator import audit, clients, handlers
 from orchestrator.management.errors import told_in_one_line
-from orchestrator.models import Scope
+from orchestrator.models import AuditAction, Scope
+
+_LONGEST_OVERLAP_HOURS = 24 * 366
 
 
 class Command(BaseCommand):
@@ -23,6 +26,9 @@ class Command(BaseCommand):
         parser.add_argument("id", help="the client id that it authenticates with")
         parser.add_argument("--secret", help="one more valid secret (a new client without one gets one, shown once)")
         parser.add_argument("--replace-secrets", action="store_true", help="end all its other secrets")
+        parser.add_argument(
+            "--rotate", type=float, metavar="HOURS", help="a new secret; the others end after so many hours (0: now)"
+        )
         parser.add_argument("--name", help="a name for people (default: the id)")
         scopes = parser.add_mutually_exclusive_group()
         scopes.add_argument("--scope", action="append", help=f"may be repeated: {', '.join(Scope.values)}")
@@ -36,13 +42,37 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         """Save, and print the client; its secret only when it was generated now."""
         with told_in_one_line():
-            saved = clients.save(
-                options["id"], _changes(options), secret=options["secret"], replace_secrets=options["replace_secrets"]
-            )
+            changes, overlap = _changes(options), _read_overlap(options["rotate"])
+            deed = audit.Deed(AuditAction.CHANGE, "client", options["id"])
+            with audit.attempt(audit.on_the_command_line(), deed, refusals=(clients.Refused,)) as told:
+                told["set"] = dict(changes)
+                saved = clients.save(
+                    options["id"],
+                    changes,
+                    secret=options["secret"],
+                    replace_secrets=options["replace_secrets"],
+                    overlap=overlap,
+                )
+                told |= {"new": saved.is_new, "secret": _tell_secret(saved, options)}
             unknown = sorted(set(options["type"] or ()) - set(handlers.catalogue()))
         self.stdout.write("\n".join(_describe(saved)))
         for name in unknown:
             self.stderr.write(f"note: there is no message type {name!r} yet")
+
+
+def _read_overlap(hours: float | None) -> timedelta | None:
+    if hours is None:
+        return None
+    if not 0 <= hours <= _LONGEST_OVERLAP_HOURS:
+        raise clients.Refused("rotate", f"the hours must be from 0 to {_LONGEST_OVERLAP_HOURS}")
+    return timedelta(hours=hours)
+
+
+def _tell_secret(saved: clients.Saved, options: dict[str, Any]) -> str:
+    """Say for the audit log what happened to the secrets, without telling one."""
+    made = "generated" if saved.secret else "given" if options["secret"] is not None else "none made"
+    others = "ended" if options["replace_secrets"] else "end later" if options["rotate"] is not None else "kept"
+    return f"{made}, others {others}"
 
 
 def _describe(saved: clients.Saved) -> list[str]:

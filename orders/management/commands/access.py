@@ -7,7 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from orchestrator import audit, database_errors
 from orchestrator.management.errors import told_in_one_line
+from orchestrator.models import AuditAction
 from orders import accesses
 
 
@@ -34,11 +36,19 @@ class Command(BaseCommand):
         services = dict(_split(text) for text in options["service"])
         with told_in_one_line():
             try:
-                saved = accesses.save(options["id"], services)
+                saved = _save(options["id"], services)
             except accesses.Refused as refused:
                 raise CommandError(str(refused)) from refused
         self.stdout.write(f"accesses: {saved.created} created, {saved.updated} updated")
         self.stdout.write(f"services: {', '.join(_describe(*item) for item in services.items()) or 'none named'}")
+
+
+@database_errors.repeat_deadlocked
+def _save(access_ids: list[str], services: dict[str, str | None]) -> accesses.Saved:
+    deed = audit.Deed(AuditAction.CHANGE, "access", ", ".join(access_ids))
+    with audit.attempt(audit.on_the_command_line(), deed, refusals=(accesses.Refused,)) as told:
+        told["services"] = services
+        return accesses.save(access_ids, services)
 
 
 def _split(text: str) -> tuple[str, str | None]:
