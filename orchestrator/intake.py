@@ -42,8 +42,8 @@ __all__ = [
 LONGEST_DEADLINE_SECONDS = 1_000_000_000
 LARGEST_PRIORITY = 9
 
-_SMALL = 20
-"""Messages: up to here one statement for all rows is cheaper than COPY, and a request may share its transaction."""
+_FEW, _SHORT = 20, 65_536
+"""Messages, and characters of their payloads: up to here one statement for all rows is cheaper than COPY."""
 _MOST_TOGETHER = 50
 """Small requests in one transaction."""
 
@@ -122,7 +122,7 @@ def _store_alone(
 
 def _is_sociable(submission: Submission) -> bool:
     """Tell whether the submission can share a transaction: it is quickly stored, and waits for nobody's lock."""
-    return len(submission.messages) <= _SMALL and submission.duplicate_policy is DuplicatePolicy.ACCEPT
+    return _is_small(submission.messages) and submission.duplicate_policy is DuplicatePolicy.ACCEPT
 
 
 def _store_in_company(draft: Draft) -> Receipt:
@@ -174,11 +174,15 @@ _company = gathering.Gathering(_store_all, most=_MOST_TOGETHER)
 
 def _insert(wholes: Sequence[storing_small.Whole]) -> datetime:
     request, rows = wholes[0]
-    if len(rows) <= _SMALL:
+    if len(wholes) > 1 or _is_small(rows):
         return storing_small.insert(wholes, client_id=request.client_id)
     received_at = storing.insert_request(request)
     storing.copy_messages(rows, request_id=request.id, client_id=request.client_id, received_at=received_at)
     return received_at
+
+
+def _is_small(messages: Sequence[NewMessage | storing.NewRow]) -> bool:
+    return len(messages) <= _FEW and sum(len(message.payload) for message in messages) <= _SHORT
 
 
 def _claimable(rows: Iterable[storing.NewRow]) -> set[str]:

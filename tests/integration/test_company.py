@@ -189,8 +189,9 @@ def end_those_who_wait_for_a_lock() -> int:
     [
         lambda account: submission(account, duplicate_policy=DuplicatePolicy.REJECT),
         lambda account: submission(account, *[str(n) for n in range(21)]),
+        lambda account: submission(account, payload=f'"{"x" * 65_536}"'),
     ],
-    ids=["with a lock", "large"],
+    ids=["with a lock", "many", "long"],
 )
 def test_what_takes_its_time_goes_alone(unsociable: Callable[[Account], Submission]) -> None:
     account = make_account()
