@@ -231,7 +231,7 @@ def find_waiting_lanes(floors: Mapping[str, int] | None = None) -> list[WaitingL
     """Return the lanes whose oldest claimable message, from their floor on, has waited longer than it should."""
     with transaction.atomic(), connection.cursor() as cursor:
         _bound(cursor)
-        asked = {"stale": settings.WAYBILL_STALE_WAKE, "floors": json.dumps(floors or {})}
+        asked: dict[str, Any] = {"stale": settings.WAYBILL_STALE_WAKE, "floors": json.dumps(floors or {})}
         cursor.execute(_WAITING_LANES, asked | WORDS)
         return [WaitingLane(name=name, queue=queue) for name, queue in cursor.fetchall()]
 
