@@ -113,13 +113,18 @@ class BackendPage(Page):
         view = self.admin_site.admin_view(self.trial_view)
         return [path("<path:object_id>/trial/", view, name="orchestrator_backend_trial"), *super().get_urls()]
 
-    def changeform_view(self, request: HttpRequest, object_id: str | None = None, *more: Any, **context: Any) -> Any:
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
         """Show the back end with its recent failures."""
-        shown = {"may_call": request.user.has_perm("orchestrator.call_backend")}
+        shown: dict[str, Any] = {"may_call": request.user.has_perm("orchestrator.call_backend")}
         if object_id:
             shown["failures"] = backend_trial.find_failures(unquote(object_id))
-        context["extra_context"] = {**(context.get("extra_context") or {}), **shown}
-        return super().changeform_view(request, object_id, *more, **context)
+        return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), **shown})
 
     def trial_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Call the back end, once it is confirmed."""
