@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import django.db
 from django.core.management.base import CommandError
 
-from orchestrator import backend_types, clients
+from orchestrator import backend_types, clients, lanes, workers
 
 
 @contextmanager
@@ -17,7 +17,7 @@ def told_in_one_line() -> Iterator[None]:
     """Turn refusals, and a ledger that is away or empty, into `CommandError`."""
     try:
         yield
-    except (clients.Refused, backend_types.Refused) as refused:
+    except (clients.Refused, backend_types.Refused, lanes.UnknownLane, workers.UnknownWorker) as refused:
         raise CommandError(str(refused)) from refused
     except django.db.OperationalError as away:
         raise CommandError(f"the ledger can't be reached; is the stack up? ({_first_line(away)})") from away
