@@ -46,7 +46,13 @@ class Monkey:
                 deck = list(DECK)
                 self._chance.shuffle(deck)
             await self._do(deck.pop())
+            await self._wait_for_web()
             await self._world.pause(2 * rest)
+
+    async def _wait_for_web(self) -> None:
+        """A web server that is never up shows nothing: it may start before the next mischief, however slow that is."""
+        while not self._world.over.is_set() and not await self._stack.is_ready("/livez"):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.2)
 
     async def calm(self) -> None:
         """End every mischief that is under way."""

@@ -109,10 +109,10 @@ class Stack:
                 stderr=log,
             )
 
-    async def is_ready(self) -> bool:
+    async def is_ready(self, path: str = "/readyz") -> bool:
         with contextlib.suppress(httpx2.HTTPError):
             async with httpx2.AsyncClient(timeout=3, trust_env=False) as http:
-                return (await http.get(f"{self.url}/readyz")).status_code == 200
+                return (await http.get(f"{self.url}{path}")).status_code == 200
         return False
 
     async def wait_until_ready(self, *, within: float) -> None:
