@@ -45,7 +45,7 @@ MORE_PARTS: dict[str, Part] = {"SSE": following.many_waiting}
 
 ALL = PARTS | SCALE_PARTS | MORE_PARTS
 
-SECONDS = dict.fromkeys(ALL, 600) | {"P2": 1200, "S3": 1500, "S4": 1500}
+SECONDS = dict.fromkeys(ALL, 600) | {"P2": 1200, "SSE": 1200, "S3": 1500, "S4": 1500}
 """What each may take at most on a slow machine; then it is broken off."""
 SECONDS_SHORT = 300
 
