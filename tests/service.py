@@ -52,11 +52,6 @@ class Service:
         self._thread.join(timeout=10)
         self._loop.close()
 
-    def most_in_a_second(self) -> int:
-        """The most calls that began within any second."""
-        began = sorted(self.began)
-        return max((sum(1 for later in began if 0 <= later - first < 1.0) for first in began), default=0)
-
     def _run(self, work: Any) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
 

@@ -75,7 +75,7 @@ def test_a_back_end_that_is_down_for_a_while_costs_its_messages_time_and_nothing
     back_end.vanish()
     workers = [worker_process(), worker_process()]
     down = engine.hand_in(client_id=1, message_type=name, payloads=[{}] * 60)
-    eventually(lambda: has_broken(name), what="an open breaker")
+    eventually(lambda: has_broken(name), within=30, what="an open breaker")
 
     other = engine.hand_in(client_id=1, payloads=[{}] * 5)
     cancelled = engine.hand_in(client_id=1, message_type=name, payloads=[{}] * 5)
@@ -83,15 +83,15 @@ def test_a_back_end_that_is_down_for_a_while_costs_its_messages_time_and_nothing
     overdue = engine.hand_in(client_id=1, message_type=name)
     engine.run("UPDATE orchestrator_request SET deadline_at = now() WHERE id = %s", overdue.pk)
 
-    eventually(lambda: engine.statuses_of(other) == [Status.COMPLETE] * 5, what="another type, not held up")
-    eventually(lambda: engine.statuses_of(overdue) == [Status.CANCELLED], what="a deadline that passed")
+    eventually(lambda: engine.statuses_of(other) == [Status.COMPLETE] * 5, within=30, what="another type, not held up")
+    eventually(lambda: engine.statuses_of(overdue) == [Status.CANCELLED], within=30, what="a deadline that passed")
     assert engine.statuses_of(cancelled) == [Status.CANCELLED] * 5
-    eventually(lambda: state_of(name).probes >= 2, what="two probes")
+    eventually(lambda: state_of(name).probes >= 2, within=30, what="two probes")
     workers[0].kill()
     back_end.start()
-    eventually(lambda: engine.counters_of(down) == {"complete": 60}, within=30, what="all complete")
+    eventually(lambda: engine.counters_of(down) == {"complete": 60}, within=60, what="all complete")
 
-    eventually(lambda: not has_broken(name), what="a closed breaker")
+    eventually(lambda: not has_broken(name), within=30, what="a closed breaker")
     attempts = [message.attempts for message in engine.messages_of(down)]
     assert max(attempts) <= 3  # what failed before the fifth failure in a row was known to all, and may have again
     assert sum(attempts) <= 60 + 2 * 2 * 5
@@ -105,13 +105,13 @@ def test_a_back_end_that_answers_503_is_probed_by_single_messages(back_end: Serv
     request = engine.hand_in(client_id=1, message_type=name, payloads=[{}] * 40)
 
     with consuming_worker() as worker:
-        eventually(lambda: has_broken(name), what="an open breaker")
+        eventually(lambda: has_broken(name), within=30, what="an open breaker")
         before = len(back_end.began)
-        eventually(lambda: state_of(name).probes >= 4, what="four probes")
+        eventually(lambda: state_of(name).probes >= 4, within=30, what="four probes")
         assert len(back_end.began) - before <= 10 + 6  # those in flight when it opened, and the probes
         assert max(message.attempts for message in engine.messages_of(request)) <= 1
         back_end.status = 200
-        eventually(lambda: engine.counters_of(request) == {"complete": 40}, what="all complete")
+        eventually(lambda: engine.counters_of(request) == {"complete": 40}, within=30, what="all complete")
         assert not worker.stopping.is_set()
 
     assert max(message.attempts for message in engine.messages_of(request)) <= 2
@@ -125,10 +125,10 @@ def test_one_message_that_fails_whatever_happens_does_not_keep_the_breaker_open(
     good = engine.hand_in(client_id=1, message_type=name, payloads=[{}] * 20)
 
     with consuming_worker():
-        eventually(lambda: has_broken(name), what="an open breaker")
+        eventually(lambda: has_broken(name), within=30, what="an open breaker")
         back_end.status = 200
-        eventually(lambda: engine.counters_of(good) == {"complete": 20}, within=20, what="the good ones")
-        eventually(lambda: engine.counters_of(bad) == {"failed": 1}, within=20, what="the end of the bad one")
+        eventually(lambda: engine.counters_of(good) == {"complete": 20}, within=30, what="the good ones")
+        eventually(lambda: engine.counters_of(bad) == {"failed": 1}, within=30, what="the end of the bad one")
 
 
 @contextmanager
