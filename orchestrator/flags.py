@@ -7,7 +7,7 @@ which costs more than the call, and keeps connections a thread.
 """
 
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 import redis
 from django.conf import settings
@@ -29,15 +29,19 @@ def lower_flag(lane: str) -> None:
 
 
 def _key(lane: str) -> str:
-    return cast("str", shared_cache.make_key(f"wake:{lane}"))
+    return shared_cache.make_key(f"wake:{lane}")
 
 
 def _client() -> redis.Redis | None:
-    configured = settings.CACHES["default"]
-    return _connect(configured["LOCATION"]) if "LOCATION" in configured else None
+    location = _configured().get("LOCATION")
+    return _connect(location) if location else None
+
+
+def _configured() -> dict[str, Any]:
+    return cast("dict[str, Any]", settings.CACHES["default"])
 
 
 @cache
 def _connect(location: str) -> redis.Redis:
     """Connect when the first command is sent; each thread takes a connection of the client's pool for a command."""
-    return redis.Redis.from_url(location, **settings.CACHES["default"]["OPTIONS"])
+    return redis.Redis.from_url(location, **_configured()["OPTIONS"])
