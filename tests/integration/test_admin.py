@@ -224,7 +224,8 @@ class TestAClient:
     def test_that_is_disabled_is_refused_within_seconds_with_its_tokens(self, browser: Browser) -> None:
         client = clients.save("acme", {}, secret="known").client
         basic = {"Authorization": "Basic " + base64.b64encode(b"acme:known").decode()}
-        token = Browser().post("/oauth/token", {"grant_type": "client_credentials"}, headers=basic).json()
+        form = "application/x-www-form-urlencoded"
+        token = Browser().post("/oauth/token", "grant_type=client_credentials", content_type=form, headers=basic).json()
         bearer = {"Authorization": f"Bearer {token['access_token']}"}
         assert Browser().get("/api/v1/requests/1", headers=bearer).status_code == 404
 
