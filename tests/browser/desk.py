@@ -12,8 +12,8 @@ How to write a browser test: take the fixture `visit` (and `stack`, to hand in w
         desk.check_accessible(page)
         desk.shoot(page, "a-request")      # kept as docs/images/a-request.png when WAYBILL_SCREENSHOTS=1
 
-Playwright's `expect` waits by itself (10 s here). A page that logs an error to the browser's console, or breaks the
-content security policy, fails its test.
+Playwright's `expect` waits by itself (30 s here). A page that logs an error to the browser's console, or breaks the
+content security policy, fails its test, unless it was visited with `quiet=False`.
 """
 
 import json
@@ -40,7 +40,7 @@ IMAGES = stacks.ROOT / "docs" / "images"
 SCREENSHOTS = "WAYBILL_SCREENSHOTS"
 
 Visit = Callable[..., Page]
-"""`visit(path, *, user="administrator", **options of playwright's new_context)`: a page of its own browser context."""
+"""`visit(path, *, user="administrator", quiet=True, **options of playwright's new_context)`: a page in a new window."""
 
 _MAKE_USERS = f"""
 from django.contrib.auth.models import Group, User

@@ -5,7 +5,7 @@ import * as figures from "./figures.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 220;
-const EDGE = { top: 12, right: 12, bottom: 26, left: 56 };
+const EDGE = { top: 12, right: 12, bottom: 26, left: 60 };
 
 function make(name, attributes, parent) {
   const element = document.createElementNS(SVG, name);
@@ -18,12 +18,13 @@ function make(name, attributes, parent) {
 function ceilingOf(value, steps) {
   if (steps) return steps.find((step) => step >= value) ?? value;
   const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
-  return [2, 4, 6, 10, 20].map((step) => step * power).find((step) => step >= value);
+  const rounds = power === 1 ? [2, 4, 6, 8, 10] : [1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10];
+  return rounds.map((step) => step * power).find((step) => step >= value);
 }
 
 const DURATIONS = [
-  0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 6, 10, 20, 30, 60, 120, 240, 600, 1200, 1800, 3600, 7200, 14400, 21600,
-  43200, 86400, 172800, 604800,
+  0.01, 0.02, 0.04, 0.1, 0.2, 0.4, 0.6, 1, 2, 4, 6, 10, 20, 30, 60, 120, 180, 240, 360, 480, 600, 1200, 1800, 3600, 7200,
+  14400, 21600, 43200, 86400, 172800, 604800,
 ];
 
 export class Chart {

@@ -24,12 +24,17 @@ export function share(value) {
 
 export function duration(seconds) {
   if (seconds === null) return NONE;
+  if (seconds === 0) return "0";
   if (seconds < 1) return `${whole.format(1000 * seconds)} ms`;
   if (seconds < 60) return `${fine.format(seconds)} s`;
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
+  if (minutes < 60) return two(minutes, "min", Math.floor(seconds % 60), "s");
   const hours = Math.floor(minutes / 60);
-  return hours < 24 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+  return hours < 24 ? two(hours, "h", minutes % 60, "min") : two(Math.floor(hours / 24), "d", hours % 24, "h");
+}
+
+function two(large, its, small, theirs) {
+  return small ? `${large} ${its} ${small} ${theirs}` : `${large} ${its}`;
 }
 
 export function clock(date, seconds = false) {
