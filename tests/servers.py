@@ -19,7 +19,14 @@ from config.embedded import postgres, processes, valkey
 
 PASSWORD = "only-for-this-run"
 NO_SKIPS = "WAYBILL_TEST_NO_SKIPS"  # set by .ci/run: what would be skipped fails
-_OUR_SWITCHES = {NO_SKIPS, "WAYBILL_KILLS", "WAYBILL_KILL_MESSAGES", "WAYBILL_SCHEMA_CASES", "WAYBILL_SCREENSHOTS"}
+_OUR_SWITCHES = {
+    NO_SKIPS,
+    "WAYBILL_KILLS",
+    "WAYBILL_KILL_MESSAGES",
+    "WAYBILL_SCHEMA_CASES",
+    "WAYBILL_SCREENSHOTS",
+    "WAYBILL_SCREENSHOTS_MINUTES",
+}
 _WITHIN = 30.0
 
 ENGINE_AT_A_TENTH = {
