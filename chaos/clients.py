@@ -177,7 +177,10 @@ class Client:
             ("tasks/start", {"task_type": "visit", "state_id": 0}),
             ("states/transition", {"from": {"state_id": 0}, "to": {"state_type": 2}}),
         ):
-            self._note_step(step, service_id, await self.call("POST", f"{path}/{step}", body))
+            reply = await self.call("POST", f"{path}/{step}", body)
+            self._note_step(step, service_id, reply)
+            if reply.status != 201:
+                return  # each step stands on the one before
         if self.world.chance.random() < 0.5:
             await self.end_service(service_id)
 

@@ -132,12 +132,22 @@ def test_a_run_in_which_all_went_well_breaks_nothing() -> None:
     assert broken_by(lambda _: None) == set()
 
 
+def test_a_service_whose_start_was_never_answered_is_nobodys_to_end() -> None:
+    forgotten = request("s9", door="services", completed=False)
+
+    assert broken_by(lambda found: found["ledger"]["requests"].append(forgotten)) == set()
+
+
 HARMS: list[tuple[str, Callable[[dict[str, Any]], Any]]] = [
     ("a 2xx is sent after COMMIT", lambda f: f["answers"].append(answer("never"))),
     ("a 2xx is sent after COMMIT", lambda f: f["answers"][0].update(count=3)),
     ("what was accepted is known", lambda f: f["seen"].append(seen("r1", {}, missing=True))),
     ("every message has one final status", lambda f: row(f, "messages", "m1").update(status="Complete", final=False)),
     ("every message has one final status", lambda f: row(f, "requests", "r1").update(completed=False)),
+    (
+        "every message has one final status",
+        lambda f: row(f, "requests", "r2").update(door="services", completed=False),
+    ),
     ("every message has one final status", lambda f: f["ledger"]["claims"].append({"id": 1})),
     ("final statuses never change", lambda f: f["seen"].append(seen("r1", {"m1": ["Failed"]}))),
     ("final statuses never change", lambda f: f["seen"].append(seen("r1", {"r1#1": ["Complete"]}))),
