@@ -41,6 +41,10 @@ _LANES = {
         "lanes": {"type": "array", "items": _LANE},
     },
 }
+_TEXT = """# HELP waybill_up Whether the ledger answered
+# TYPE waybill_up gauge
+waybill_up 1.0
+"""
 _EXAMPLE = {
     "lane": "Echo",
     "backlog": 1200,
@@ -72,7 +76,11 @@ class MetricsView(_MetricsView):
         tags=_TAGS,
         summary="Metrics for Prometheus",
         description="Text format or OpenMetrics, as `Accept` asks. See docs/metrics.md.",
-        responses={(200, "text/plain"): OpenApiResponse({"type": "string"}, description="The metrics")},
+        responses={
+            (200, "text/plain"): OpenApiResponse(
+                {"type": "string"}, description="The metrics", examples=[OpenApiExample("One metric", value=_TEXT)]
+            )
+        },
     )
     def get(self, request: HttpRequest) -> HttpResponse:
         """Answer with every metric; the ledger's are at most a second old."""
@@ -111,7 +119,9 @@ class LaneView(_MetricsView):
         tags=_TAGS,
         summary="The backlog of one lane",
         parameters=[OpenApiParameter("lane", str, OpenApiParameter.PATH, description="its name")],
-        responses={200: OpenApiResponse(_LANE, description="The lane", examples=[OpenApiExample("", value=_EXAMPLE)])},
+        responses={
+            200: OpenApiResponse(_LANE, description="The lane", examples=[OpenApiExample("A lane", value=_EXAMPLE)])
+        },
     )
     def get(self, request: HttpRequest, lane: str) -> HttpResponse:  # noqa: ARG002
         """Answer with the lane of that name."""
