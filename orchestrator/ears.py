@@ -29,6 +29,6 @@ class Ears:
 
     def _ask(self, method: str) -> None:
         """In the consumer's own thread: its connection is not for others. It remembers across a reconnect."""
-        consumer = getattr(self._celery_worker, "consumer", None)
+        consumer: Any = getattr(self._celery_worker, "consumer", None)
         for queue in self._queues if consumer else ():
             consumer.call_soon(getattr(consumer, method), queue)

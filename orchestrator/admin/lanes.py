@@ -6,14 +6,12 @@ Called by Django's admin.
 # ruff: noqa: ARG002 - Django calls with these arguments
 
 from functools import partial
-from typing import ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
-from unfold.decorators import display
 
 from orchestrator import audit, lanes
 from orchestrator.admin import confirming
@@ -33,15 +31,15 @@ class LanePage(Page):
     fields = ("name", "queue", "paused", "clock")
     ordering = ("name",)
     change_form_outer_before_template = "desk/lane_actions.html"
-    labels: ClassVar[dict[str, str]] = {"paused": "warning", "open": "success"}
 
     def get_urls(self) -> list[URLPattern]:
         """Add the questions; a lane's name is part of their address."""
         asked = ((self.ask_to_pause, "pause"), (self.ask_to_resume, "resume"))
-        return [
+        own = [
             path(f"<path:name>/{word}/", self.admin_site.admin_view(view), name=f"orchestrator_lane_{word}")
             for view, word in asked
-        ] + super().get_urls()
+        ]
+        return [*own, *super().get_urls()]
 
     def ask_to_pause(self, request: HttpRequest, name: str) -> HttpResponse:
         """Pause a lane after a question."""
@@ -80,7 +78,7 @@ class LanePage(Page):
             ),
         )
 
-    @display(description="state", label=labels)
+    @admin.display(description="state")
     def standing(self, lane: Lane) -> str:
         """Say whether it is paused."""
         return "paused" if lane.paused else "open"

@@ -31,10 +31,11 @@ class WorkerPage(LookedAt):
     def get_urls(self) -> list[URLPattern]:
         """Add the questions; a worker's id is part of their address."""
         asked = ((self.ask_to_drain, "drain"), (self.ask_to_undrain, "undrain"))
-        return [
+        own = [
             path(f"<path:worker_id>/{word}/", self.admin_site.admin_view(view), name=f"orchestrator_worker_{word}")
             for view, word in asked
-        ] + super().get_urls()
+        ]
+        return [*own, *super().get_urls()]
 
     def ask_to_drain(self, request: HttpRequest, worker_id: str) -> HttpResponse:
         """Drain a worker after a question."""
