@@ -48,7 +48,7 @@ class OutcomeFilter(admin.SimpleListFilter):
 class AuditPage(LookedAt):
     """Entries, newest first: their ids ascend with time."""
 
-    list_display = ("at", "actor", "action", "object_type", "object_id", "outcome", "ip", "what")
+    list_display = ("when", "actor", "action", "object_type", "object_id", "outcome", "ip", "what")
     list_filter: ClassVar[tuple[type[admin.SimpleListFilter], ...]] = (ActionFilter, OutcomeFilter)
     ordering = ("-id",)
     search_fields = ("actor", "object_id")
@@ -62,6 +62,11 @@ class AuditPage(LookedAt):
         if not wanted:
             return queryset, False
         return queryset.filter(Q(actor=wanted) | Q(object_id=wanted)), False
+
+    @admin.display(description="at (UTC)")
+    def when(self, entry: AuditEntry) -> str:
+        """Show the time to the second."""
+        return f"{entry.at:%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description="detail")
     def what(self, entry: AuditEntry) -> str:
