@@ -33,11 +33,11 @@ _RETRIES_LOOKED_AT = 2_000
 _RARELY = 20
 _TIMEOUT = "3s"
 
-# Three probes of partial indexes a lane. `queued`: an index-only scan of message_claimable that ends at the bound. The
-# longest wait is that of the next in line: the turns are fair, so the oldest of a client stands at its head. `running`:
-# the few claims of a lane, and message_claimed for what each still holds.
+# Two probes of message_claimable a lane: `queued`, an index-only scan that ends at the bound; and the next in line, one
+# of whom has waited longest, since turns are fair and the oldest of a client stands at its head. `running`, once for
+# all lanes: the claims, as many as workers work on now, and message_claimed for what each still holds.
 _LANES = """
-SELECT lane.name, lane.queue, lane.paused, waiting.queued, next.oldest, running.processing
+SELECT lane.name, lane.queue, lane.paused, waiting.queued, next.oldest, coalesce(running.processing, 0)
 FROM orchestrator_lane AS lane
 CROSS JOIN LATERAL (
     SELECT count(*) AS queued FROM (
@@ -53,11 +53,11 @@ CROSS JOIN LATERAL (
         ORDER BY turn LIMIT %(next)s
     ) AS head
 ) AS next
-CROSS JOIN LATERAL (
-    SELECT count(*) AS processing FROM orchestrator_claim AS claim
+LEFT JOIN (
+    SELECT claim.lane, count(*) AS processing FROM orchestrator_claim AS claim
     JOIN orchestrator_message AS message ON message.claim_id = claim.id AND message.status = %(processing)s
-    WHERE claim.lane = lane.name
-) AS running
+    GROUP BY claim.lane
+) AS running ON running.lane = lane.name
 ORDER BY lane.name
 """
 
