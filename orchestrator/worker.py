@@ -144,8 +144,8 @@ class WorkerProcess:
     def _record_rest(self) -> None:
         """Record what is left; leave the list of workers; call the others to what was given back."""
         if self.recorder.close(timeout=_AFTER_GRACE):
-            queue.leave(self.identity.id)
             tallies.write_last()
+            queue.leave(self.identity.id)
         dispatch.wake_all(self._lanes)
 
     def _rest(self, *, begun: set[uuid.UUID]) -> list[Outcome]:
