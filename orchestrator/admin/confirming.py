@@ -5,7 +5,7 @@ and whatever else is put right here.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -33,7 +33,7 @@ class Question:
     do: Callable[[], str]
     refusals: tuple[type[Exception], ...] = ()
     back: str = "admin:index"
-    dangerous: bool = field(default=False)
+    dangerous: bool = False
 
 
 def confirm(request: HttpRequest, question: Question) -> HttpResponse:
