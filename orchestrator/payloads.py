@@ -51,7 +51,7 @@ def seal(text: str, *, message_id: uuid.UUID, part: Part) -> str:
 
 def reveal(kept: str, *, message_id: uuid.UUID, part: Part) -> str:
     """Return the text that was sealed, or that was never sealed. Raises Unreadable."""
-    if not kept.startswith(_MARK):
+    if not is_sealed(kept):
         return kept
     key, body = _open(kept)
     try:
@@ -61,9 +61,14 @@ def reveal(kept: str, *, message_id: uuid.UUID, part: Part) -> str:
         raise Unreadable(Unreadable.__doc__) from broken
 
 
+def is_sealed(kept: str) -> bool:
+    """Tell whether a kept text is encrypted."""
+    return kept.startswith(_MARK)
+
+
 def is_readable(kept: str) -> bool:
     """Tell whether this process has the key: in a rolling change of keys another one may have it first."""
-    return not kept.startswith(_MARK) or _key_id_of(kept) in settings.WAYBILL_PAYLOAD_KEYS
+    return not is_sealed(kept) or _key_id_of(kept) in settings.WAYBILL_PAYLOAD_KEYS
 
 
 def mark_of(key: str | None) -> str:

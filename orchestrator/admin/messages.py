@@ -5,6 +5,7 @@ In: an operator's search, or a message. Out: pages. Called by Django's admin.
 # ruff: noqa: ARG002 - Django calls with these arguments
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -19,8 +20,10 @@ from orchestrator import audit, ids, masking, replaying, replays
 from orchestrator.admin.asking import Question, ask
 from orchestrator.admin.pages import LookedAt
 from orchestrator.admin.requests import masked_for
+from orchestrator.admin.texts import show
 from orchestrator.lifecycle import Status
 from orchestrator.models import AuditAction, Client, Message
+from orchestrator.payloads import Part
 
 
 @admin.register(Message)
@@ -66,13 +69,12 @@ class MessagePage(LookedAt):
             self.refuse(request, AuditAction.CHANGE, object_id, "not permitted")
             raise PermissionDenied
         found = self._find(request, ids.parse(object_id))
-        texts = _read_texts(found)
         masked = masked_for(request)
         context = {
             "title": f"Message {found.pk}",
             "shown": found,
-            "payload": masking.show(texts["payload_start"], length=texts["payload_length"], masked=masked),
-            "result": masking.show(texts["result_start"], length=texts["result_length"], masked=masked),
+            "payload": _show(found, Part.PAYLOAD, masked=masked),
+            "result": _show(found, Part.RESULT, masked=masked),
             "replays": replays.find_copies([found]).get(found.pk, []),
             "copy_of": replays.find_original(found.pk),
             "may_replay": found.status == Status.FAILED and request.user.has_perm("orchestrator.replay_request"),
@@ -119,11 +121,9 @@ class MessagePage(LookedAt):
         return TemplateResponse(request, template, {**site, "opts": self.opts, **context})
 
 
-def _read_texts(message: Message) -> dict[str, Any]:
-    """Read the beginning of payload and result, and how long they are: a browser must open the page."""
-    lengths = {
-        f"{column}_{what}": reading
-        for column in ("payload", "result")
-        for what, reading in (("start", Left(column, masking.LONGEST)), ("length", Length(column)))
-    }
-    return dict(Message.objects.filter(pk=message.pk).values(**lengths).get())
+def _show(message: Message, part: Part, *, masked: Sequence[str]) -> str:
+    """Read no more than the beginning, and how long it is: a browser must open the page."""
+    column = part.name.lower()
+    wanted = {"start": Left(column, masking.LONGEST), "whole": Length(column)}
+    read = Message.objects.filter(pk=message.pk).values(**wanted).get()
+    return show(read["start"], length=read["whole"], message_id=message.pk, part=part, masked=masked)

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from orchestrator import masking, replays
+from orchestrator import replays
+from orchestrator.admin.texts import show
 from orchestrator.lifecycle import WORDS
 from orchestrator.models import Message, Request, Service, State
+from orchestrator.payloads import Part
 
 PAGE = 50
 _SHOWN = 8_192
@@ -99,8 +101,10 @@ def find_rows(
     rows = [
         Row(
             message=messages[texts.id],
-            payload=masking.show(texts.payload, length=texts.payload_length, masked=masked),
-            result=masking.show(texts.result, length=texts.result_length, masked=masked),
+            payload=show(
+                texts.payload, length=texts.payload_length, message_id=texts.id, part=Part.PAYLOAD, masked=masked
+            ),
+            result=show(texts.result, length=texts.result_length, message_id=texts.id, part=Part.RESULT, masked=masked),
             replays=copies.get(texts.id, ()),
         )
         for texts in page

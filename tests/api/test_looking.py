@@ -223,7 +223,9 @@ def test_who_has_the_last_event_is_told_not_to_come_again(account: accounts.Acco
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-@pytest.mark.parametrize("last", ["nonsense", stream.END, "0.7", "7.0", "-1.0", "0.0", "\u0660.\u0660", "9" * 30 + ".0"])
+@pytest.mark.parametrize(
+    "last", ["nonsense", stream.END, "0.7", "7.0", "-1.0", "0.0", "\u0660.\u0660", "9" * 30 + ".0"]
+)
 def test_an_id_of_no_event_of_the_request_is_refused(account: accounts.Account, last: str) -> None:
     """The request is open, and none of its messages is final: it has had no outcome, and no end."""
     request = engine.hand_in(client_id=account.id)

@@ -10,7 +10,7 @@ from django.test import Client as Browser
 from django.test import override_settings
 from django.utils import timezone
 
-from orchestrator import audit, masking, replaying, replays
+from orchestrator import audit, masking, payloads, replaying, replays
 from orchestrator.admin import finding
 from orchestrator.lifecycle import Status, StopReason
 from orchestrator.models import AuditEntry, AuditOutcome, Client, Message, Request
@@ -393,3 +393,55 @@ def test_messages_are_found_by_id_and_reference(browser: Browser, client: Client
     answer = browser.get("/admin/orchestrator/message/", {"q": str(wanted)})
 
     assert {message.pk for message in answer.context["cl"].result_list} == found
+
+
+class TestTextsAtRest:
+    """Encrypted, cleared, or under a key that has gone: the desk says so, or shows what it may."""
+
+    KEYS: dict[str, bytes] = {"k1": b"1" * 32}
+
+    @pytest.fixture
+    def sealed(self, client: Client, settings: Any) -> Request:
+        settings.WAYBILL_PAYLOAD_KEYS, settings.WAYBILL_PAYLOAD_KEY_ID = self.KEYS, "k1"
+        made = make(client, FAILED)
+        message = factories.messages_of(made)[0]
+        texts = {
+            part.name.lower(): payloads.seal('{"colour":"blue","iban":"DE00"}', message_id=message.pk, part=part)
+            for part in payloads.Part
+        }
+        Message.objects.filter(pk=message.pk).update(**texts)
+        return made
+
+    @pytest.fixture(params=["request", "message"])
+    def address(self, sealed: Request, request: pytest.FixtureRequest) -> str:
+        return f"/admin/orchestrator/{request.param}/{sealed.pk}/change/"  # a single message has its request's id
+
+    def test_what_is_encrypted_is_shown_in_clear(self, browser: Browser, address: str) -> None:
+        page = text_of(browser.get(address))
+
+        assert page.count("blue") == 2
+        assert "sealed:" not in page
+
+    @override_settings(WAYBILL_MASKED_FIELDS=["iban"])
+    def test_it_is_masked_for_viewers_as_ever(self, address: str) -> None:
+        page = text_of(log_in(Role.VIEWER).get(address))
+
+        assert "blue" in page
+        assert "DE00" not in page
+
+    def test_without_its_key_it_is_not_shown(self, browser: Browser, address: str, settings: Any) -> None:
+        settings.WAYBILL_PAYLOAD_KEYS, settings.WAYBILL_PAYLOAD_KEY_ID = {}, ""
+
+        assert text_of(browser.get(address)).count("encrypted with a key that is not here") == 2
+
+    def test_what_was_cleared_says_so(self, browser: Browser, address: str, sealed: Request) -> None:
+        Message.objects.filter(request=sealed).update(payload="", result=None)
+
+        assert "cleared: its days are over" in text_of(browser.get(address))
+
+    def test_a_replay_hands_in_what_was_sealed(self, sealed: Request) -> None:
+        replayed = replaying.replay_message(sealed.pk, actor=SOMEBODY)
+
+        copy = Message.objects.get(request_id=replayed.request_id)
+        shown = payloads.reveal(copy.payload, message_id=copy.pk, part=payloads.Part.PAYLOAD)
+        assert shown == '{"colour":"blue","iban":"DE00"}'
