@@ -144,6 +144,7 @@ class WorkerProcess:
     def _record_rest(self) -> None:
         """Record what is left; leave the list of workers; call the others to what was given back."""
         if self.recorder.close(timeout=_AFTER_GRACE):
+            self.housekeeping.stop()  # a heartbeat on its way would put this process back on the list
             tallies.write_last()
             queue.leave(self.identity.id)
         dispatch.wake_all(self._lanes)
