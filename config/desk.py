@@ -87,5 +87,6 @@ UNFOLD = {
     "SHOW_HISTORY": False,
     "DASHBOARD_CALLBACK": "orchestrator.admin.dashboard.fill_page",
     "COLORS": {"primary": _BLUE},
+    "SCRIPTS": [lambda _: static("desk/icons.js")],
     "SIDEBAR": {"show_search": False, "navigation": _SIDE_BAR},
 }
