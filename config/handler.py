@@ -36,7 +36,7 @@ class Handler(WSGIHandler):
     def _answer_traced(self, request: HttpRequest) -> Any:
         method = str(request.method)
         parent = traceparent.read(request.headers.get("traceparent"))
-        with tracing.serving(method=method, path=request.path, traceparent=parent) as span:
+        with tracing.serving(method=method, traceparent=parent) as span:
             response = self._answer(request)
             if span is not None:
                 tracing.named(span, method=method, route=response.route, status=response.status_code)

@@ -82,8 +82,8 @@ def current() -> str | None:
 
 
 @contextmanager
-def serving(*, method: str, path: str, traceparent: str | None) -> Iterator[Span | None]:
-    """Stand around an HTTP call; `named` says later which route it took."""
+def serving(*, method: str, traceparent: str | None) -> Iterator[Span | None]:
+    """Stand around an HTTP call; `named` says later which route it took. Its path stays out: it may name a person."""
     if _tracer is None:
         yield None
         return
@@ -91,7 +91,7 @@ def serving(*, method: str, path: str, traceparent: str | None) -> Iterator[Span
         method,
         context=_read(traceparent),
         kind=SpanKind.SERVER,
-        attributes={"http.request.method": method, "url.path": path},
+        attributes={"http.request.method": method},
         record_exception=False,
     ) as span:
         yield span

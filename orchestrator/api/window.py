@@ -18,7 +18,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.views import APIView
 
 from orchestrator import auth, context, ledger_pool, tokens
-from orchestrator.api import problems, throttling
+from orchestrator.api import problems, routes, throttling
 from orchestrator.models import Scope
 
 log = structlog.get_logger(__name__)
@@ -137,10 +137,6 @@ def understand(failure: Exception, *, request: HttpRequest) -> problems.Problem:
 
 
 def _where(request: HttpRequest) -> dict[str, Any]:
-    """Say which call it was: the path holds the Request-Id, where the call has one."""
-    caller: auth.Caller | None = getattr(request, "caller", None)
-    return {
-        "method": request.method,
-        "path": request.path,
-        "client": caller.account.client_id if caller else None,
-    }
+    """Say which call it was, by its route: a path may name a person. The context knows its client and its request."""
+    match = request.resolver_match
+    return {"method": request.method, "route": routes.template(match.route) if match else None}
