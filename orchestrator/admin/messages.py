@@ -124,6 +124,6 @@ class MessagePage(LookedAt):
 def _show(message: Message, part: Part, *, masked: Sequence[str]) -> str:
     """Read no more than the beginning, and how long it is: a browser must open the page."""
     column = part.name.lower()
-    wanted = {"start": Left(column, masking.LONGEST), "whole": Length(column)}
-    read = Message.objects.filter(pk=message.pk).values(**wanted).get()
-    return show(read["start"], length=read["whole"], message_id=message.pk, part=part, masked=masked)
+    kept = Message.objects.filter(pk=message.pk).values_list(Left(column, masking.LONGEST), Length(column))
+    beginning, length = kept.get()
+    return show(beginning, length=length, message_id=message.pk, part=part, masked=masked)
