@@ -181,12 +181,12 @@ def test_sigterm_leaves_a_handler_behind_that_runs_past_the_grace_time(
 
 
 def test_an_idle_worker_stops_at_once(client_id: int, worker_process: Callable[..., WorkerProcess]) -> None:
-    worker = worker_process()
+    worker = worker_process(WAYBILL_GRACE="100")
     eventually(Worker.objects.exists, what="the worker's row")
 
     asked_at = time.monotonic()
-    code = worker.stop(within=10)
+    code = worker.stop(within=60)
 
     assert code == 0, worker.output()
-    assert time.monotonic() - asked_at < 3
+    assert time.monotonic() - asked_at < 50  # on the slowest machine: what it waits for is not the grace time
     assert not Worker.objects.exists()
