@@ -76,17 +76,17 @@ def test_calls_in_flight_may_finish_within_the_grace_time(client_id: int, declar
 
 
 def test_calls_that_run_past_the_grace_time_are_broken_off_and_given_back(client_id: int, declare: Declare) -> None:
-    began, never = threading.Event(), threading.Event()
+    begun, never = threading.Semaphore(0), threading.Event()
 
     async def handle(_: Work) -> None:
-        began.set()
+        begun.release()
         await engine.until(never)
 
     lane = declare(handle, kind=Kind.ASYNC).name
     request = engine.hand_in(client_id=client_id, message_type=lane, payloads=[{}] * 3)
 
     with override_settings(WAYBILL_GRACE=0.3), engine.running_worker() as worker, engine.draining(worker, lane):
-        assert began.wait(5)
+        assert all(begun.acquire(timeout=20) for _ in range(3))
         worker.begin_stop()
 
     # They had begun, so they may have reached their back end: that is told by a loss, which condemns nobody.
