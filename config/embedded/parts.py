@@ -6,6 +6,9 @@ Called by the supervisor; `tests/repo` compares docker-compose.yml with it.
 
 WEB = (
     *("granian", "--interface", "asgi", "--workers", "1", "--no-ws", "--log-level", "warning"),
+    # Of itself granian takes no more than 1,024 calls at once, and those who wait would keep all others out: more than
+    # WAYBILL_MAX_FOLLOWERS. What is worked on at once is bounded by the bridge.
+    *("--backpressure", "16384"),
     *("--workers-kill-timeout", "5", "config.asgi:application"),
 )
 WORKER = (

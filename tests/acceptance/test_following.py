@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+from django.conf import LazySettings
 
 from config.embedded import parts, processes
 from orchestrator import accounts, outcomes
@@ -367,6 +368,13 @@ def _held_connections() -> int:
             " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
         )
     )
+
+
+def test_the_server_takes_more_calls_than_may_wait(settings: LazySettings) -> None:
+    """Else those who wait would keep out all others: granian's bound is 1,024 by itself."""
+    most = int(parts.WEB[parts.WEB.index("--backpressure") + 1])
+
+    assert most >= settings.WAYBILL_MAX_FOLLOWERS + 1024
 
 
 def test_who_reads_slowly_is_not_remembered_for(web: Web, account: accounts.Account) -> None:
