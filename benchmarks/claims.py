@@ -13,7 +13,7 @@ from benchmarks.inside import CLAIM
 from benchmarks.stack import Running
 
 # As workers do it, but at one go: each message leaves a dead entry at the head of the lane.
-_CARRY_OUT = """
+CARRY_OUT = """
 UPDATE orchestrator_message SET status = 'Complete', result = payload, attempts = 1, processed_at = now()
 WHERE status = 'Queued' AND lane = 'Echo' AND turn <= %(upto)s
 """
@@ -32,7 +32,7 @@ def deep_queue(running: Running, *, short: bool) -> list[Figure]:
         bulk_data.settle(ledger, "orchestrator_message", "orchestrator_request")
         deep = 1000 * median(claim(site, "take", times=times))
         with idle_transaction(site):
-            ledger.execute(_CARRY_OUT, {"upto": dead})
+            ledger.execute(CARRY_OUT, {"upto": dead})
             first = 1000 * median(claim(site, "take", times=times))
             further = 1000 * median(claim(site, "take", times=times, floor=dead))
     return [

@@ -3,6 +3,7 @@
 from benchmarks import (
     bulk,
     claims,
+    dashboard,
     events,
     fairness,
     following,
@@ -37,6 +38,7 @@ SCALE_PARTS: dict[str, Part] = {
     "S2": scale.back_end_calls,
     "S3": pinned.behind_an_idle_transaction,
     "S4": growth.after_many_messages,
+    "S5": dashboard.with_many_messages,
 }
 """What `make bench ONLY=SCALE` runs: no targets, but what docs/scaling.md is written from."""
 
