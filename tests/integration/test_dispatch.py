@@ -11,7 +11,7 @@ import pytest
 import redis
 from django.core.cache import cache
 from django.db import transaction
-from kombu import pools
+from kombu import Connection, pools
 from pytest_django.fixtures import Settings
 
 from config.embedded import processes
@@ -239,3 +239,17 @@ def test_the_flag_falls_before_the_drain_claims() -> None:
 
     assert flags_at_claims
     assert not any(flags_at_claims)
+
+
+@pytest.mark.parametrize("end", ["ack", "reject"])
+def test_a_wake_up_can_be_ended_on_a_connection_that_has_died(end: str, settings: Settings) -> None:
+    """The race: the broker goes while a drain runs; its wake-up is acknowledged when the connection has been closed."""
+    with Connection(settings.BROKER_URL) as connection:
+        queue = connection.SimpleQueue("of-this-test")
+        queue.put({})
+        wake_up = queue.get(timeout=5)
+        wake_up.channel.close()
+
+        getattr(wake_up, end)()
+
+    assert wake_up.acknowledged
