@@ -8,7 +8,7 @@ from kombu.transport import redis
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 
-class _QoS(redis.QoS):  # type: ignore[misc] # kombu has no types
+class _QoS(redis.QoS):
     """What kombu knows of wake-ups under way; a connection that has died is no reason to die with it.
 
     A drain that ends while its connection is being made anew acknowledges its wake-up on the old channel, which has no

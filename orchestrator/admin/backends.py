@@ -44,6 +44,7 @@ class BackendForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the 
 
     def clean(self) -> dict[str, Any]:
         """Check what `manage.py backend` checks."""
+        super().clean()  # without it Django does not look whether the name is taken
         cleaned = self.cleaned_data
         if not self.errors:
             try:

@@ -67,6 +67,7 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the s
 
     def clean(self) -> dict[str, Any]:
         """Turn the switches into nulls, and check what `manage.py client` checks."""
+        super().clean()  # without it Django does not look whether the name is taken
         cleaned = self.cleaned_data
         for column in ("scopes", "types"):
             if cleaned.get(f"all_{column}"):

@@ -41,6 +41,9 @@ _LANES = {
         "lanes": {"type": "array", "items": _LANE},
     },
 }
+_ERROR = {"$ref": "#/components/schemas/GatewayError"}
+_NO_LANE = "There is no such lane: no message has ever waited in it"
+_UNKNOWN_LANE = {"data": None, "errors": [{"errorMessage": _NO_LANE}], "success": False}
 _TEXT = """# HELP waybill_up Whether the ledger answered
 # TYPE waybill_up gauge
 waybill_up 1.0
@@ -120,7 +123,12 @@ class LaneView(_MetricsView):
         summary="The backlog of one lane",
         parameters=[OpenApiParameter("lane", str, OpenApiParameter.PATH, description="its name")],
         responses={
-            200: OpenApiResponse(_LANE, description="The lane", examples=[OpenApiExample("A lane", value=_EXAMPLE)])
+            200: OpenApiResponse(_LANE, description="The lane", examples=[OpenApiExample("A lane", value=_EXAMPLE)]),
+            404: OpenApiResponse(
+                _ERROR,
+                description="There is no lane of that name",
+                examples=[OpenApiExample("An unknown lane", value=_UNKNOWN_LANE)],
+            ),
         },
     )
     def get(self, request: HttpRequest, lane: str) -> HttpResponse:  # noqa: ARG002
@@ -128,7 +136,7 @@ class LaneView(_MetricsView):
         for known in _read():
             if known.name == lane:
                 return rendering.respond(_show(known), headers=_NO_STORE)
-        raise problems.Problem(404, "There is no such lane: no message has ever waited in it")
+        raise problems.Problem(404, _NO_LANE)
 
 
 def _read() -> list[LaneNow]:

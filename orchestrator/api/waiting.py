@@ -19,8 +19,8 @@ class Later(HttpResponse):
     """No answer yet: wait for `until` to return, then ask again. `deadline`: by the monotonic clock."""
 
     def __init__(self, until: Callable[[], Awaitable[object]], *, deadline: float) -> None:
-        """Have nothing to say; 503 is what a server that doesn't know this class would answer with."""
-        super().__init__(status=503)
+        """Have nothing to say. It never goes out; with the status of a failure Django would log each wait as one."""
+        super().__init__(status=202)
         self.until = until
         self.deadline = deadline
 

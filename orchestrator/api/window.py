@@ -48,7 +48,8 @@ class WindowView(APIView):
                 identify(request, scope=scope)
             return throttling.add_fields(request, handler(request, *args, **kwargs))
         except Exception as failure:  # noqa: BLE001 - the one place where every failure gets its answer
-            return problems.respond(request.path, understand(failure, request=request))
+            refusal = problems.respond(request.path, understand(failure, request=request))
+            return throttling.add_fields(request, refusal)
 
     def admit(self, request: HttpRequest, **path: str) -> None:
         """Check what the family's contract puts before the credentials: nothing, unless a family says so."""

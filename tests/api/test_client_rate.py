@@ -87,6 +87,7 @@ def test_a_refusal_of_another_kind_tells_no_less(account: accounts.Account, sett
     answers = [get(account, "/api/v1/requests/4711") for _ in range(3)]
 
     assert [answer.status_code for answer in answers] == [404, 404, 429]
+    assert [answer["RateLimit"].split(";")[1] for answer in answers] == ["r=1", "r=0", "r=0"]
 
 
 def test_a_client_may_have_a_rate_of_its_own_or_none(settings: LazySettings) -> None:

@@ -411,3 +411,18 @@ class TestALane:
 
         assert "/admin/orchestrator/lane/my_5Flane/pause/" in asked
         assert "/resume/" in browser.get("/admin/orchestrator/lane/Other/change/").content.decode()
+
+
+def test_a_new_back_end_or_client_does_not_take_the_name_of_one_that_is_there(browser: Browser) -> None:
+    Backend.objects.create(message_type="Parcel", url="http://parcels/")
+    factories.make_client(client_id="acme", name="Acme")
+
+    parcel = {"message_type": "Parcel", "url": "http://elsewhere/", "timeout_seconds": "5", "attempts": "3"}
+    backend = browser.post("/admin/orchestrator/backend/add/", parcel)
+    client = browser.post("/admin/orchestrator/client/add/", client_form(client_id="acme", name="Somebody else"))
+
+    for answer, taken in ((backend, "message_type"), (client, "client_id")):
+        assert answer.status_code == 200
+        assert "already exists" in str(answer.context["adminform"].form.errors[taken])
+    assert Backend.objects.get().url == "http://parcels/"
+    assert Client.objects.get(client_id="acme").name == "Acme"

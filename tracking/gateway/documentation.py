@@ -180,12 +180,11 @@ _APPLIED = OpenApiParameter(
     response=[200, 304],
     description="What was granted of `Prefer`.",
 )
-_EXAMPLE_STREAM = (
-    "retry: 2000\n\n"
-    'event: progress\ndata: {"id": "…", "requestStatus": "Processing", …}\n\n'
-    'id: 0.0\nevent: outcome\ndata: {"id": "…", "messageStatus": "Complete", …}\n\n'
-    'id: end\nevent: progress\ndata: {"id": "…", "requestStatus": "Complete", …}\n\n'
-)
+_EVENT = {  # `id`: what Last-Event-ID takes; `data`: JSON
+    "type": "object",
+    "properties": {"id": {"type": "string"}, "event": {"enum": ["progress", "outcome"]}, "data": {"type": "string"}},
+}
+_EXAMPLE_EVENT = {"id": "0.0", "event": "outcome", "data": '{"id": "…", "messageStatus": "Complete", …}'}
 _UNKNOWN = _refusal("You have no request of this id")
 _REFUSALS = {
     400: _refusal("externalReference is missing", field="externalReference", index=0),
@@ -269,9 +268,9 @@ stream = extend_schema(
     ],
     responses={
         (200, "text/event-stream"): OpenApiResponse(
-            OpenApiTypes.STR,
-            description="Events, as they come; comments while there are none.",
-            examples=[OpenApiExample("A finished request", value=_EXAMPLE_STREAM)],
+            _EVENT,
+            description="Events, as they come; comments while there are none. This describes one of them.",
+            examples=[OpenApiExample("A message's outcome", value=_EXAMPLE_EVENT)],
         ),
         204: OpenApiResponse(description="There is nothing more to come."),
         400: _refusal("Last-Event-ID is not the id of an event of this request", field="Last-Event-ID"),

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from orchestrator import following
@@ -24,14 +24,11 @@ class StreamView(WindowView):
 
     scopes: ClassVar[dict[str, Scope]] = {"GET": Scope.TRACKING_READ}
 
-    def admit(self, request: HttpRequest, **path: str) -> None:  # noqa: ARG002 - the signature of all families
-        """Refuse a caller that does not take events."""
-        if not request.accepts(_EVENT_STREAM):
-            raise Problem(406, f"This is answered as {_EVENT_STREAM} only")
-
     @documentation.stream
     def get(self, request: Request, id: str) -> HttpResponseBase:  # noqa: A002 - the contract's name
         """Tell what becomes of a request, from the start or after the last event that the client has."""
+        if not request.accepts(_EVENT_STREAM):
+            raise Problem(406, f"This is answered as {_EVENT_STREAM} only")
         request_id = looking.read_id(id)
         account = request.caller.account
         head = queries.find_head(client_id=account.id, request_id=request_id)

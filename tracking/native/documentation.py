@@ -254,6 +254,7 @@ preflight = extend_schema(
         ),
         400: _refusal(400, "The body is malformed"),
         406: _NOT_ACCEPTABLE,
+        429: _THROTTLED,
     },
     examples=[OpenApiExample("An app", value={"os": "ios", "version": "1.0"}, request_only=True)],
 )
