@@ -9,7 +9,7 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypedDict, TypeVar, Unpack
@@ -67,12 +67,6 @@ class Work:
     def fields(self) -> Any:
         """Parse the message's own fields."""
         return schemas.parse(self.payload)
-
-
-PlainHandler = Callable[[Work], Any]
-AsyncHandler = Callable[[Work], Awaitable[Any]]
-BatchHandler = Callable[[Sequence[Work]], Sequence[Any]]
-"""A batch handler returns one result a message, in order; an exception in place of a result is that message's."""
 
 
 @dataclass(frozen=True, slots=True)

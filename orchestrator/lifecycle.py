@@ -59,8 +59,3 @@ Cancelled: a neighbour of an Invalid message under haltOnError."""
 
 WORDS: dict[str, str] = {status.name.lower(): status.value for status in Status}
 """The statuses as parameters of SQL statements: `%(queued)s` and its like."""
-
-
-def may_move(*, source: Status, target: Status) -> bool:
-    """Tell whether a message may go from `source` to `target` in one move."""
-    return target in MOVES[source]

@@ -4,7 +4,7 @@ In: a question. Out: a page that asks; after "yes", the deed, and the way back. 
 and whatever else is put right here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from django.contrib import admin, messages
@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 
 from orchestrator import audit
 from orchestrator.audit import Deed
@@ -34,6 +35,14 @@ class Question:
     refusals: tuple[type[Exception], ...] = ()
     back: str = "admin:index"
     dangerous: bool = False
+
+
+def addresses(model_name: str, views: Mapping[str, Callable[..., HttpResponse]]) -> list[URLPattern]:
+    """Give each question its address beside a row's own page: the row's key, and the word for the deed."""
+    return [
+        path(f"<path:key>/{word}/", admin.site.admin_view(view), name=f"orchestrator_{model_name}_{word}")
+        for word, view in views.items()
+    ]
 
 
 def confirm(request: HttpRequest, question: Question) -> HttpResponse:

@@ -11,7 +11,7 @@ from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 
 from orchestrator import audit, lanes
 from orchestrator.admin import confirming
@@ -34,16 +34,12 @@ class LanePage(Page):
 
     def get_urls(self) -> list[URLPattern]:
         """Add the questions; a lane's name is part of their address."""
-        asked = ((self.ask_to_pause, "pause"), (self.ask_to_resume, "resume"))
-        own = [
-            path(f"<path:name>/{word}/", self.admin_site.admin_view(view), name=f"orchestrator_lane_{word}")
-            for view, word in asked
-        ]
+        own = confirming.addresses("lane", {"pause": self.ask_to_pause, "resume": self.ask_to_resume})
         return [*own, *super().get_urls()]
 
-    def ask_to_pause(self, request: HttpRequest, name: str) -> HttpResponse:
+    def ask_to_pause(self, request: HttpRequest, key: str) -> HttpResponse:
         """Pause a lane after a question."""
-        lane = unquote(name)
+        lane = unquote(key)
         return confirming.confirm(
             request,
             Question(
@@ -61,9 +57,9 @@ class LanePage(Page):
             ),
         )
 
-    def ask_to_resume(self, request: HttpRequest, name: str) -> HttpResponse:
+    def ask_to_resume(self, request: HttpRequest, key: str) -> HttpResponse:
         """Resume a lane after a question."""
-        lane = unquote(name)
+        lane = unquote(key)
         return confirming.confirm(
             request,
             Question(

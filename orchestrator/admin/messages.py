@@ -65,9 +65,7 @@ class MessagePage(LookedAt):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show one message."""
-        if request.method == "POST":
-            self.refuse(request, AuditAction.CHANGE, object_id, "not permitted")
-            raise PermissionDenied
+        self.only_look(request, object_id)
         found = self._find(request, ids.parse(object_id))
         masked = masked_for(request)
         context = {

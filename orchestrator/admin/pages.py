@@ -106,6 +106,12 @@ class LookedAt(Page):
 
     actions = None
 
+    def only_look(self, request: HttpRequest, object_id: str) -> None:
+        """Raise PermissionDenied for a form that was sent, and record the attempt."""
+        if request.method == "POST":
+            self.refuse(request, AuditAction.CHANGE, object_id, "not permitted")
+            raise PermissionDenied
+
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Refuse: rows come from the engine."""
         return False

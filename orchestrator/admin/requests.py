@@ -97,9 +97,7 @@ class RequestPage(LookedAt):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show one request."""
-        if request.method == "POST":
-            self.refuse(request, AuditAction.CHANGE, object_id, "not permitted")
-            raise PermissionDenied
+        self.only_look(request, object_id)
         found = self._find(request, ids.parse(object_id))
         counts = request_view.count(found)
         only_failed = request.GET.get("only") == "failed"

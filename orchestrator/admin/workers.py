@@ -9,7 +9,7 @@ from functools import partial
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 
 from orchestrator import audit, workers
 from orchestrator.admin import confirming
@@ -30,16 +30,12 @@ class WorkerPage(LookedAt):
 
     def get_urls(self) -> list[URLPattern]:
         """Add the questions; a worker's id is part of their address."""
-        asked = ((self.ask_to_drain, "drain"), (self.ask_to_undrain, "undrain"))
-        own = [
-            path(f"<path:worker_id>/{word}/", self.admin_site.admin_view(view), name=f"orchestrator_worker_{word}")
-            for view, word in asked
-        ]
+        own = confirming.addresses("worker", {"drain": self.ask_to_drain, "undrain": self.ask_to_undrain})
         return [*own, *super().get_urls()]
 
-    def ask_to_drain(self, request: HttpRequest, worker_id: str) -> HttpResponse:
+    def ask_to_drain(self, request: HttpRequest, key: str) -> HttpResponse:
         """Drain a worker after a question."""
-        worker = unquote(worker_id)
+        worker = unquote(key)
         return confirming.confirm(
             request,
             Question(
@@ -57,9 +53,9 @@ class WorkerPage(LookedAt):
             ),
         )
 
-    def ask_to_undrain(self, request: HttpRequest, worker_id: str) -> HttpResponse:
+    def ask_to_undrain(self, request: HttpRequest, key: str) -> HttpResponse:
         """Put a drained worker back to work after a question."""
-        worker = unquote(worker_id)
+        worker = unquote(key)
         return confirming.confirm(
             request,
             Question(

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator import lifecycle
 from orchestrator.lifecycle import AT_INTAKE, FINAL, MOVES, OPEN, Status
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "message-life.md"
@@ -38,7 +37,6 @@ def test_the_final_statuses_are_complete_failed_invalid_and_cancelled() -> None:
 @pytest.mark.parametrize("status", sorted(FINAL))
 def test_nothing_moves_on_from_a_final_status(status: Status) -> None:
     assert MOVES[status] == frozenset()
-    assert not any(lifecycle.may_move(source=status, target=target) for target in Status)
 
 
 @pytest.mark.parametrize("status", sorted(OPEN))
@@ -52,7 +50,7 @@ def test_the_table_knows_every_status() -> None:
 
 
 def test_nothing_becomes_invalid_after_intake() -> None:
-    assert not any(lifecycle.may_move(source=source, target=Status.INVALID) for source in Status)
+    assert not any(Status.INVALID in MOVES[source] for source in Status)
 
 
 @given(st.data())
