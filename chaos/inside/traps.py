@@ -44,14 +44,18 @@ def commit_and_cut() -> None:
     """Have the database commit, and break the connection before its answer is read: done, and seen as an error.
 
     The message goes straight over the line (PostgreSQL's protocol, simple query): the driver must know nothing of it.
+    Its answer is taken off the line, or the driver would read it as the answer to its own COMMIT and see no error.
     """
     with _line() as line:
         line.sendall(b"Q" + struct.pack(">i", 4 + len(_COMMIT)) + _COMMIT)
-        select.select([line], [], [], 10)  # the answer is there, so it is done
+        answer = b""
+        while not answer.endswith(_READY) and select.select([line], [], [], 10)[0]:
+            answer += line.recv(65536) or _READY  # nothing at all: the server has gone
         line.shutdown(socket.SHUT_RDWR)
 
 
 _COMMIT = b"COMMIT\0"
+_READY = b"Z" + struct.pack(">i", 5) + b"I"  # ReadyForQuery, and no transaction is open
 
 
 def _line() -> socket.socket:
