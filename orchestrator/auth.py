@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import structlog
 from django.core.cache import cache as shared_cache
 
-from orchestrator import audit, tokens
-from orchestrator.accounts import Account, create_secret, find, has_ended, prove
+from orchestrator import accounts, audit, tokens
+from orchestrator.accounts import Account
 from orchestrator.models import AuditAction
 
-__all__ = ["Account", "BadCredentials", "Caller", "authenticate", "create_secret", "read_basic_header"]
+__all__ = ["Account", "BadCredentials", "Caller", "authenticate", "prove", "read_basic_header"]
 
 log = structlog.get_logger(__name__)
 
@@ -67,13 +67,21 @@ def _split(header: str) -> tuple[str, str]:
     return scheme.lower(), credentials.strip()
 
 
-def _from_secret(client_id: str, secret: str) -> Caller:
-    account = prove(client_id, secret)
-    if account is None:
-        if has_ended(client_id, secret):
+def prove(*candidates: tuple[str, str]) -> Account:
+    """Return the client that the first fitting pair of id and secret proves; raise `BadCredentials`, which says why."""
+    for client_id, secret in candidates:
+        account = accounts.prove(client_id, secret)
+        if account is not None:
+            return account
+    for client_id, secret in candidates:
+        if accounts.has_ended(client_id, secret):
             _note_ended(client_id)
             raise BadCredentials("This secret has ended: it was rotated, and a newer one is valid")
-        raise BadCredentials("The client id or secret is wrong")
+    raise BadCredentials("The client id or secret is missing or wrong")
+
+
+def _from_secret(client_id: str, secret: str) -> Caller:
+    account = prove((client_id, secret))
     return Caller(account=account, scopes=account.scopes)
 
 
@@ -94,7 +102,7 @@ def _from_token(text: str) -> Caller:
         token = tokens.read(text)
     except tokens.BadToken as refusal:
         raise BadCredentials(str(refusal)) from refusal
-    account = find(token.client_id)
+    account = accounts.find(token.client_id)
     if account is None:
         raise BadCredentials("The token's client is unknown or disabled")
     granted = account.scopes if token.scopes is None else account.scopes & token.scopes

@@ -151,11 +151,10 @@ def _authenticate(request: HttpRequest, form: dict[str, str]) -> accounts.Accoun
         raise _refusal("invalid_request", "Credentials are given both by Basic and in the form")
     else:
         candidates = _read_basic(header, form_id=form.get("client_id"))
-    for client_id, secret in candidates:
-        account = accounts.prove(client_id, secret)
-        if account is not None:
-            return account
-    raise _refusal("invalid_client", "The client id or secret is missing or wrong", status=401)
+    try:
+        return auth.prove(*candidates)
+    except auth.BadCredentials as refusal:
+        raise _refusal("invalid_client", str(refusal), status=401) from refusal
 
 
 def _read_basic(header: str, *, form_id: str | None) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import base64
 import uuid
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
@@ -10,7 +11,8 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client as Http
 
-from orchestrator.models import Scope
+from orchestrator import clients
+from orchestrator.models import AuditEntry, Scope
 from tests.factories import SECRET, make_client
 
 pytestmark = pytest.mark.django_db
@@ -122,6 +124,21 @@ def test_a_wrong_secret_and_a_disabled_client_are_refused(client: Http) -> None:
     for credentials in ((account.client_id, "wrong"), (disabled.client_id, SECRET)):
         answer = ask(client, {"grant_type": "client_credentials"}, basic=credentials)
         assert error(answer) == (401, "invalid_client")
+
+
+def test_a_secret_that_was_rotated_out_is_told_so_in_every_way_to_send_it(client: Http) -> None:
+    account = make_client()
+    clients.save(account.client_id, {}, overlap=timedelta(0))
+    grant = {"grant_type": "client_credentials"}
+
+    by_basic = ask(client, grant, basic=(account.client_id, SECRET))
+    in_the_form = ask(client, grant | {"client_id": account.client_id, "client_secret": SECRET})
+
+    for answer in (by_basic, in_the_form):
+        assert error(answer) == (401, "invalid_client")
+        assert "rotated" in answer.json()["error_description"]
+        assert answer["WWW-Authenticate"].startswith("Basic ")
+    assert AuditEntry.objects.get(outcome="refused").object_id == account.client_id
 
 
 def test_credentials_given_twice_are_refused(client: Http) -> None:

@@ -88,7 +88,7 @@ def test_several_secrets_are_valid_at_once_and_a_new_one_at_once() -> None:
     client = make_client()
     auth.authenticate(basic(client.client_id))
 
-    new = auth.create_secret(client=client)
+    new = accounts.create_secret(client=client)
 
     eventually(lambda: not refused(basic(client.client_id, new)), within=1)
     assert not refused(basic(client.client_id))
@@ -97,7 +97,7 @@ def test_several_secrets_are_valid_at_once_and_a_new_one_at_once() -> None:
 def test_a_generated_secret_has_256_random_bits_and_is_not_kept() -> None:
     client = make_client()
 
-    plain = auth.create_secret(client=client)
+    plain = accounts.create_secret(client=client)
 
     assert len(base64.urlsafe_b64decode(plain + "=")) == 32
     kept = ClientSecret.objects.filter(client=client).latest("id")
