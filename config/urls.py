@@ -1,10 +1,12 @@
-"""Every path, by room; and the answers of Django itself, which are JSON in the family's shape too."""
+"""Every path, by room; and the answers of Django itself: JSON in the family's shape, and pages at the desk."""
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from config.sessions import ADMIN
+from orchestrator.admin import refusing
 from orchestrator.api import problems
 
 # Django tries one path after the other: short lists and hot windows come first, the longest last.
@@ -23,22 +25,31 @@ urlpatterns = [
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django's signature
     """Answer a request that Django itself could not accept."""
-    return problems.respond(request.path, problems.Problem(400, "Bad request"))
+    return _answer(request, problems.Problem(400, "Bad request"))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
     """Answer a path that leads nowhere."""
-    return problems.respond(request.path, problems.Problem(404, "Resource was not found"))
+    return _answer(request, problems.Problem(404, "Resource was not found"))
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
     """Answer what Django itself does not allow."""
-    return problems.respond(request.path, problems.Problem(403, "Forbidden"))
+    return _answer(request, problems.Problem(403, "Forbidden"))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer a failure outside the windows; Django has logged it."""
-    return problems.respond(request.path, problems.Problem(500, "Internal server error"))
+    return _answer(request, problems.Problem(500, "Internal server error"))
+
+
+def _answer(request: HttpRequest, problem: problems.Problem) -> HttpResponse:
+    """Answer a browser at the desk with a page; its own scripts ask for JSON."""
+    if not (request.path_info.startswith(ADMIN) and request.accepts("text/html")):
+        return problems.respond(request.path, problem)
+    page = refusing.respond(request, problem.status)
+    problems.keep_quiet(page)
+    return page
 
 
 handler400 = "config.urls.bad_request"
