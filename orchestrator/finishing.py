@@ -5,18 +5,26 @@ In: the rows that an UPDATE of messages *returned*, never the list handed in. Ou
 Called by outcomes, stopping, recovery and flows: the one place where messages leave `open`.
 """
 
+import contextlib
 import functools
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
+from typing import TypeVar
 
+import structlog
 from django.db import transaction
 from django.db.backends.utils import CursorWrapper
 
-from orchestrator import measures
+from orchestrator import database_errors, measures
 from orchestrator.lifecycle import FailureKind, Status
+
+log = structlog.get_logger(__name__)
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,18 @@ Effect = Callable[[CursorWrapper, Sequence[Finished]], None]
 _effects: dict[str, Effect] = {}
 
 
+class Effects(Enum):
+    """How the effects of a transaction's messages are run."""
+
+    TOGETHER = "together"  # all of a type at once; one that raises undoes the transaction
+    APART = "apart"  # a message on which its effect raises is final without it, and costs the others nothing
+    NONE = "none"
+
+
+class EffectRaised(Exception):
+    """An effect raised on messages that have just become final."""
+
+
 def register_effect(message_type: str, effect: Effect) -> None:
     """Let an app act on the final messages of a type, in the transaction that records them.
 
@@ -52,18 +72,32 @@ def register_effect(message_type: str, effect: Effect) -> None:
     _effects[message_type] = effect
 
 
+def spare_the_others(unit: Callable[[Effects], _Result]) -> _Result:
+    """Do a unit of work that settles messages; where an effect raises, do it once more with the effects apart.
+
+    Else one message on which its effect always raises would keep a whole batch open, sweep after sweep.
+    """
+    with contextlib.suppress(EffectRaised):
+        return unit(Effects.TOGETHER)
+    return unit(Effects.APART)
+
+
 def settle(
-    cursor: CursorWrapper, finished: Sequence[Finished], *, effects: bool = True, completes: bool = True
+    cursor: CursorWrapper,
+    finished: Sequence[Finished],
+    *,
+    effects: Effects = Effects.TOGETHER,
+    completes: bool = True,
 ) -> None:
     """Count the messages in their requests, whose rows the caller has locked, and run the effects.
 
     `completes`: a request is over with its last open message; a service is not, its owner ends it.
+    Raises EffectRaised where the effects are run together, and the database's error where it is nobody's fault.
     """
     if finished:
         _count(cursor, finished, completes=completes)
         transaction.on_commit(functools.partial(_measure, finished))
-        if effects:
-            _run_effects(cursor, finished)
+        _run_effects(cursor, finished, effects)
 
 
 # A request is over when this statement takes the last of its open messages. Their latest processed_at is then the whole
@@ -102,10 +136,50 @@ def _count(cursor: CursorWrapper, finished: Sequence[Finished], *, completes: bo
     )
 
 
-def _run_effects(cursor: CursorWrapper, finished: Sequence[Finished]) -> None:
+# ------------------------------------------------------------ the effects
+
+
+def _run_effects(cursor: CursorWrapper, finished: Sequence[Finished], how: Effects) -> None:
+    if how is Effects.NONE:
+        return
+    run = _run_together if how is Effects.TOGETHER else _run_apart
     for message_type, effect in _effects.items():
         if mine := [message for message in finished if message.type == message_type]:
-            effect(cursor, mine)
+            run(cursor, effect, mine)
+
+
+def _run_together(cursor: CursorWrapper, effect: Effect, finished: Sequence[Finished]) -> None:
+    try:
+        effect(cursor, finished)
+    except Exception as error:
+        if database_errors.is_passing(error) or database_errors.is_deadlock(error):
+            raise  # the whole unit of work is repeated, now or later
+        raise EffectRaised(EffectRaised.__doc__) from error
+
+
+def _run_apart(cursor: CursorWrapper, effect: Effect, finished: Sequence[Finished]) -> None:
+    """Run an effect on all; where it raises, on each half, until the culprit stands alone and goes without."""
+    if _takes(cursor, effect, finished):
+        return
+    if len(finished) > 1:
+        middle = len(finished) // 2
+        _run_apart(cursor, effect, finished[:middle])
+        _run_apart(cursor, effect, finished[middle:])
+
+
+def _takes(cursor: CursorWrapper, effect: Effect, finished: Sequence[Finished]) -> bool:
+    """Tell whether an effect was carried out; what it has written is undone when it raises."""
+    try:
+        with transaction.atomic():  # a savepoint
+            _run_together(cursor, effect, finished)
+    except EffectRaised:
+        if len(finished) == 1:
+            log.exception("effect left out: it raises", message_id=str(finished[0].message_id), type=finished[0].type)
+        return False
+    return True
+
+
+# ------------------------------------------------------------ the figures
 
 
 def _measure(finished: Sequence[Finished]) -> None:

@@ -30,7 +30,7 @@ from orchestrator import (
     traceparent,
     tracing,
 )
-from orchestrator.finishing import Finished
+from orchestrator.finishing import Effects, Finished
 from orchestrator.idempotency import Answer, Key
 from orchestrator.lifecycle import ErrorPolicy
 from orchestrator.stages import SERVICE, Beginning, Ending, Extensions, Kind, Owner, Stage, Update
@@ -225,7 +225,7 @@ def _end(cursor: CursorWrapper, service: spans.Locked, stage: Stage, ending: End
         extensions=_replace(kept, ending.extensions),
     )
     spans.end(cursor, stage, row, request_id=service.id)
-    finishing.settle(cursor, _end_within(cursor, service, stage, within), effects=False, completes=False)
+    finishing.settle(cursor, _end_within(cursor, service, stage, within), effects=Effects.NONE, completes=False)
     if stage.kind is Kind.SERVICE:
         spans.complete_request(cursor, request_id=service.id)
 

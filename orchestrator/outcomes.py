@@ -24,7 +24,7 @@ from psycopg.types.json import Jsonb
 
 from orchestrator import database_errors, failpoints, finishing, locking, measures, payloads, stopping
 from orchestrator.failpoints import Place
-from orchestrator.finishing import Finished
+from orchestrator.finishing import Effects, Finished
 from orchestrator.lifecycle import FINAL, WORDS, FailureKind, Status, StopReason
 from orchestrator.measures import Event
 
@@ -71,7 +71,7 @@ def flush(outcomes: Sequence[Outcome], *, finished_claims: Iterable[int] = ()) -
 
     Raises the database's error when the ledger can't be reached (`database_errors.is_passing`): nothing is lost then,
     and the same call may be repeated. Any other error is somebody's fault: the flush is halved until the culprit
-    stands alone, and that one is recorded as Failed, internal, without effect.
+    stands alone, and that one is recorded as Failed, internal; where its effect raises on that too, without effect.
     """
     claims = list(finished_claims)
     try:
@@ -79,12 +79,20 @@ def flush(outcomes: Sequence[Outcome], *, finished_claims: Iterable[int] = ()) -
     except Exception as error:
         if database_errors.is_passing(error):
             raise
-        if len(outcomes) > 1:
-            _flush_halves(outcomes, finished_claims=claims)
-            return
-        log.exception("outcome can't be recorded", message_id=str(outcomes[0].message_id))
-        culprit = replace(outcomes[0], ending=Ending.FAILED, result=None, error=None, delay=None)
-        _record([culprit], finished_claims=claims, effects=False)
+        if len(outcomes) == 1:
+            log.exception("outcome can't be recorded", message_id=str(outcomes[0].message_id))
+    else:
+        return
+    if len(outcomes) > 1:
+        _flush_halves(outcomes, finished_claims=claims)
+    else:
+        _fail_alone(outcomes[0], finished_claims=claims)
+
+
+def _fail_alone(culprit: Outcome, *, finished_claims: list[int]) -> None:
+    """Record what can't be recorded as it ended: as a failure of ours, and if need be without its effect."""
+    failed = replace(culprit, ending=Ending.FAILED, result=None, error=None, delay=None)
+    _record([failed], finished_claims=finished_claims, effects=Effects.APART)
 
 
 def _flush_halves(outcomes: Sequence[Outcome], *, finished_claims: list[int]) -> None:
@@ -107,7 +115,7 @@ def _flush_halves(outcomes: Sequence[Outcome], *, finished_claims: list[int]) ->
 
 
 @database_errors.repeat_deadlocked
-def _record(outcomes: Sequence[Outcome], *, finished_claims: list[int], effects: bool = True) -> None:
+def _record(outcomes: Sequence[Outcome], *, finished_claims: list[int], effects: Effects = Effects.TOGETHER) -> None:
     """One unit of work. Locks in the house's order: claims → requests (by id) → messages → client lanes → effects."""
     with transaction.atomic(), connection.cursor() as cursor:
         held, requests = locking.lock(

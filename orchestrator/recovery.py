@@ -18,7 +18,7 @@ from django.db.backends.utils import CursorWrapper
 
 from orchestrator import database_errors, failpoints, finishing, handlers, locking, measures, outcomes
 from orchestrator.failpoints import Place
-from orchestrator.finishing import Finished
+from orchestrator.finishing import Effects, Finished
 from orchestrator.handlers import Kind
 from orchestrator.lifecycle import WORDS, FailureKind, Status
 from orchestrator.measures import Event
@@ -141,26 +141,18 @@ def give_back_lost_claims() -> set[str]:
     """Give back what claims hold that were not renewed since the first look; return the lanes, to be woken."""
     lanes = set()
     for _ in range(_CLAIMS_A_SWEEP):
-        if (lane := _give_back_next()) is None:
+        if (lane := finishing.spare_the_others(_give_back_one)) is None:
             break
         lanes.add(lane)
     return lanes
 
 
-def _give_back_next() -> str | None:
-    """Give the next lost claim back, if need be without the effects: one that breaks must not hold up the others."""
-    try:
-        return _give_back_one()
-    except Exception as error:
-        if database_errors.is_passing(error):
-            raise
-        log.exception("effects left out: they break on a lost claim")
-        return _give_back_one(effects=False)
-
-
 @database_errors.repeat_deadlocked
-def _give_back_one(*, effects: bool = True) -> str | None:
-    """One unit of work. Locks in the house's order: claim → requests (by id) → messages."""
+def _give_back_one(effects: Effects) -> str | None:
+    """One unit of work; returns the lane, None when no claim is lost.
+
+    Locks in the house's order: claim → requests (by id) → messages → effects.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         _bound(cursor)
         cursor.execute(_LOST_CLAIM, {"heartbeat": settings.WAYBILL_HEARTBEAT})

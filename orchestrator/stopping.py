@@ -7,15 +7,16 @@ Called by the Gateway's cancel, by outcomes (haltOnError) and by housekeeping (d
 Queued (a retry, a give-back) takes that lock first and looks: so no message becomes Queued behind a stop.
 """
 
+import functools
 import uuid
 from collections.abc import Iterable
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from orchestrator import failpoints, finishing
+from orchestrator import database_errors, failpoints, finishing
 from orchestrator.failpoints import Place
-from orchestrator.finishing import Finished
+from orchestrator.finishing import Effects, Finished
 from orchestrator.lifecycle import WORDS, Status, StopReason
 
 EXTERNAL_DOOR = "services"
@@ -69,6 +70,13 @@ def cancel(*, client_id: int, request_id: uuid.UUID) -> None:
 
     Raises UnknownRequest (also for another client's), AlreadyFinished when nothing is open or it is a service.
     """
+    finishing.spare_the_others(functools.partial(_cancel, client_id, request_id))
+    failpoints.pass_by(Place.CANCELLED)
+
+
+@database_errors.repeat_deadlocked
+def _cancel(client_id: int, request_id: uuid.UUID, effects: Effects) -> None:
+    """One unit of work. Locks in the house's order: request → messages → client lanes → effects."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT door, open FROM orchestrator_request WHERE id = %s AND client_id = %s FOR NO KEY UPDATE",
@@ -80,13 +88,19 @@ def cancel(*, client_id: int, request_id: uuid.UUID) -> None:
         door, still_open = found
         if door == EXTERNAL_DOOR or not still_open:
             raise AlreadyFinished
-        finishing.settle(cursor, stop_locked(cursor, [request_id], reason=StopReason.CANCELLED))
+        cancelled = stop_locked(cursor, [request_id], reason=StopReason.CANCELLED)
+        finishing.settle(cursor, cancelled, effects=effects)
         failpoints.pass_by(Place.CANCELLING)
-    failpoints.pass_by(Place.CANCELLED)
 
 
 def expire_overdue(*, limit: int = 100) -> int:
     """Stop requests whose deadline has passed; return how many. Another process's are skipped, not waited for."""
+    return finishing.spare_the_others(functools.partial(_expire_overdue, limit))
+
+
+@database_errors.repeat_deadlocked
+def _expire_overdue(limit: int, effects: Effects) -> int:
+    """One unit of work. Locks as a cancel does."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT set_config('statement_timeout', '5s', true)")  # a chore, as those of recovery
         cursor.execute(
@@ -96,7 +110,8 @@ def expire_overdue(*, limit: int = 100) -> int:
             (limit,),
         )
         overdue = [request_id for (request_id,) in cursor.fetchall()]
-        finishing.settle(cursor, stop_locked(cursor, overdue, reason=StopReason.EXPIRED))
+        cancelled = stop_locked(cursor, overdue, reason=StopReason.EXPIRED)
+        finishing.settle(cursor, cancelled, effects=effects)
     return len(overdue)
 
 

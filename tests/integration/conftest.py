@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.test import override_settings
 
-from orchestrator import dispatch
+from orchestrator import dispatch, finishing
 from orchestrator.handlers import MessageType
 from tests import engine
 
@@ -15,6 +15,15 @@ def declare() -> Iterator[Callable[..., MessageType]]:
     """Declare message types of the test's own: `declare(handler, kind=Kind.BATCH)`."""
     with engine.declaring() as declaring:
         yield declaring
+
+
+@pytest.fixture
+def effects() -> Iterator[Callable[[str, finishing.Effect], None]]:
+    """Hang effects on message types for one test: `effects("Echo", effect)`."""
+    before = dict(finishing._effects)
+    yield finishing.register_effect
+    finishing._effects.clear()
+    finishing._effects.update(before)
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """Outcomes: one transaction a flush, following the rows that the UPDATE returned."""
 
+import functools
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LANE = "Echo"
-Effects = Callable[[finishing.Effect], None]
+Register = Callable[[finishing.Effect], None]
 
 
 def hand_in_and_claim(count: int = 1, **columns: Any) -> tuple[Request, list[Claimed]]:
@@ -34,10 +35,9 @@ def flush(*ended: outcomes.Outcome) -> None:
 
 
 @pytest.fixture
-def register() -> Iterator[Effects]:
+def register(effects: Callable[[str, finishing.Effect], None]) -> Register:
     """Hang an effect on the messages of `Echo`, for the test."""
-    yield lambda effect: finishing.register_effect(LANE, effect)
-    finishing._effects.pop(LANE, None)
+    return functools.partial(effects, LANE)
 
 
 # ---------------------------------------------------------------- what is written
@@ -102,7 +102,7 @@ def test_one_flush_serves_many_requests_and_claims() -> None:
 # ---------------------------------------------------------------- one transaction
 
 
-def test_a_flush_is_one_transaction(register: Effects) -> None:
+def test_a_flush_is_one_transaction(register: Register) -> None:
     """An effect that can't be carried out takes everything with it; then the flush is halved."""
     request, claimed = hand_in_and_claim(2)
     seen: list[dict[str, int]] = []
@@ -299,7 +299,7 @@ def test_several_culprits_are_each_found() -> None:
     assert engine.counters_of(request) == {"complete": 5, "failed": 3}
 
 
-def test_the_culprit_fails_without_effect(register: Effects) -> None:
+def test_the_culprit_fails_without_effect(register: Register) -> None:
     request, claimed = hand_in_and_claim(5)
     culprit = claimed[2].id
     given: list[Finished] = []
@@ -314,6 +314,19 @@ def test_the_culprit_fails_without_effect(register: Effects) -> None:
 
     assert engine.counters_of(request) == {"complete": 4, "failed": 1}
     assert {message.message_id for message in given} == {message.id for message in claimed} - {culprit}
+
+
+def test_what_cannot_be_stored_fails_with_the_effect_of_a_failure(register: Register) -> None:
+    """Else an order whose answer PostgreSQL's text can't hold would be open for ever, and its client never told."""
+    _, [claimed] = hand_in_and_claim()
+    given: list[Finished] = []
+    register(lambda cursor, finished: given.extend(finished))
+
+    flush(engine.ended(claimed, result="\x00"))
+
+    assert [(message.message_id, message.status, message.result) for message in given] == [
+        (claimed.id, Status.FAILED, None)
+    ]
 
 
 def test_a_culprit_under_halt_on_error_halts_its_request() -> None:
@@ -347,7 +360,7 @@ def test_a_connection_that_is_lost_is_not_halved_but_told() -> None:
 # ---------------------------------------------------------------- deadlocks
 
 
-def test_a_deadlock_repeats_the_unit_of_work(register: Effects) -> None:
+def test_a_deadlock_repeats_the_unit_of_work(register: Register) -> None:
     """An app's effect locks two rows in the wrong order, against somebody who holds the second."""
     first, second = factories.make_client(), factories.make_client()
     request, claimed = hand_in_and_claim(2)
@@ -386,7 +399,7 @@ def lock(row: Client) -> None:
 # ---------------------------------------------------------------- effects
 
 
-def test_an_effect_gets_all_final_messages_of_its_type_at_once(register: Effects) -> None:
+def test_an_effect_gets_all_final_messages_of_its_type_at_once(register: Register) -> None:
     request, claimed = hand_in_and_claim(4)
     other = engine.hand_in(client_id=1, message_type="Other", lane=LANE)
     claimed += engine.claim(LANE).messages
@@ -412,7 +425,7 @@ def test_an_effect_gets_all_final_messages_of_its_type_at_once(register: Effects
     assert engine.counters_of(other) == {"complete": 1}
 
 
-def test_an_effect_follows_the_rows_that_were_written(register: Effects) -> None:
+def test_an_effect_follows_the_rows_that_were_written(register: Register) -> None:
     _, claimed = hand_in_and_claim(2)
     given: list[int] = []
     register(lambda cursor, finished: given.append(len(finished)))
@@ -423,7 +436,7 @@ def test_an_effect_follows_the_rows_that_were_written(register: Effects) -> None
     assert given == [2]
 
 
-def test_an_effect_is_rolled_back_with_its_flush(register: Effects) -> None:
+def test_an_effect_is_rolled_back_with_its_flush(register: Register) -> None:
     _, claimed = hand_in_and_claim(2)
     factories.make_client(client_id="touched", name="before")
     tries: list[int] = []
@@ -436,11 +449,11 @@ def test_an_effect_is_rolled_back_with_its_flush(register: Effects) -> None:
     register(effect)
     flush(*[engine.ended(message) for message in claimed])
 
-    assert tries == [2, 1, 1]
+    assert tries == [2, 1, 1, 1, 1]  # both; then each by itself, as it ended and as a failure
     assert Client.objects.get(client_id="touched").name == "before"
 
 
-def test_cancelling_has_its_effects_too(register: Effects) -> None:
+def test_cancelling_has_its_effects_too(register: Register) -> None:
     request = engine.hand_in(client_id=1, payloads=[{}] * 3)
     given: list[Status] = []
     register(lambda cursor, finished: given.extend(message.status for message in finished))

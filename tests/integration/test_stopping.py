@@ -2,12 +2,15 @@
 
 import threading
 import uuid
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from orchestrator import outcomes, recovery, stopping
+from orchestrator.finishing import Effect, Finished
 from orchestrator.lifecycle import ErrorPolicy, Status
 from orchestrator.models import Claim, Message, Request
 from orchestrator.outcomes import Ending
@@ -230,6 +233,48 @@ def test_a_deadline_passes_for_a_message_that_waits_in_a_running_worker() -> Non
 
     with engine.running_worker():
         eventually(lambda: engine.counters_of(request) == {"cancelled": 1}, within=5, what="the deadline")
+
+
+# ---------------------------------------------------------------- an effect that always raises
+
+
+class Poison:
+    """An app's effect that raises whenever a request is among those that it is given; the others it notes."""
+
+    def __init__(self, request: Request) -> None:
+        self.poisoned = request.pk
+        self.told: list[uuid.UUID] = []
+
+    def __call__(self, cursor: CursorWrapper, finished: Sequence[Finished]) -> None:
+        cursor.execute("SELECT 1 / CASE WHEN %s THEN 0 ELSE 1 END", [self._is_among(finished)])
+        self.told.extend(message.request_id for message in finished)
+
+    def _is_among(self, finished: Sequence[Finished]) -> bool:
+        return self.poisoned in {message.request_id for message in finished}
+
+
+def test_an_effect_that_always_raises_on_one_keeps_no_other_from_expiring(
+    effects: Callable[[str, Effect], None],
+) -> None:
+    overdue = [engine.hand_in(client_id=1, deadline_at=in_the_past()) for _ in range(9)]
+    poison = Poison(overdue[4])
+    effects(LANE, poison)
+
+    assert stopping.expire_overdue() == 9
+
+    assert [engine.counters_of(request) for request in overdue] == [{"cancelled": 1}] * 9
+    assert sorted(poison.told) == sorted(request.pk for request in overdue if request != overdue[4])
+
+
+def test_an_effect_that_always_raises_keeps_no_request_from_being_cancelled(
+    effects: Callable[[str, Effect], None],
+) -> None:
+    request = engine.hand_in(client_id=1, payloads=[{}] * 3)
+    effects(LANE, Poison(request))
+
+    stopping.cancel(client_id=1, request_id=request.pk)
+
+    assert engine.counters_of(request) == {"cancelled": 3}
 
 
 # ---------------------------------------------------------------- nothing becomes Queued behind a stop

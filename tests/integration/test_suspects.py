@@ -1,12 +1,12 @@
 """Suspects: a message that may have killed its worker runs alone, and three losses alone condemn it."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from django.db.backends.utils import CursorWrapper
 
-from orchestrator import backend_types, finishing
+from orchestrator import backend_types, stopping
 from orchestrator.finishing import Finished
 from orchestrator.handlers import Kind, MessageType, Work
 from orchestrator.lifecycle import ErrorPolicy, FailureKind, Status
@@ -24,15 +24,6 @@ THREE = 3  # WAYBILL_LOSSES_ALONE
 @pytest.fixture
 def client_id() -> int:
     return factories.make_client().pk
-
-
-@pytest.fixture
-def effects() -> Iterator[Callable[..., None]]:
-    """Hang effects on message types for one test."""
-    before = dict(finishing._effects)
-    yield finishing.register_effect
-    finishing._effects.clear()
-    finishing._effects.update(before)
 
 
 def make_suspects(client_id: int, lane: str = "Echo", *, messages: int = 1) -> Request:
@@ -137,6 +128,29 @@ def test_an_effect_that_breaks_does_not_hold_up_recovery(client_id: int, effects
     assert losses.recover() == {"Echo", "Other"}
     assert engine.statuses_of(request) == [Status.FAILED]
     assert engine.statuses_of(other) == [Status.QUEUED]
+
+
+def test_an_effect_that_breaks_on_one_of_a_lost_claim_is_had_by_the_others(
+    client_id: int, effects: Callable[..., None]
+) -> None:
+    stopped = [engine.hand_in(client_id=client_id, payloads=[{}]) for _ in range(5)]
+    poisoned = stopped[3].pk
+    told: set[object] = set()
+
+    def break_down_on_one(_: CursorWrapper, finished: Sequence[Finished]) -> None:
+        if poisoned in {message.request_id for message in finished}:
+            raise ValueError
+        told.update(message.request_id for message in finished)
+
+    effects("Echo", break_down_on_one)
+    losses.claim("Echo")
+    for request in stopped:
+        stopping.cancel(client_id=client_id, request_id=request.pk)
+    losses.let_leases_lapse()
+    losses.recover()
+
+    assert {status for request in stopped for status in engine.statuses_of(request)} == {Status.CANCELLED}
+    assert told == {request.pk for request in stopped} - {poisoned}
 
 
 def test_http_types_are_exempt(client_id: int) -> None:
