@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client as Browser
 
 from orchestrator import backend_types, roles
-from orchestrator.models import Client, Lane
+from orchestrator.models import AuditEntry, Client, Lane
 from orchestrator.roles import Role
 from orders import accesses
 from tests import factories
@@ -68,6 +68,33 @@ def test_some_pages_are_for_some_roles(role: Role, page: str, status: int) -> No
     assert log_in(role).get(f"/admin/{page}").status_code == status
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *("message/?payload__contains=DE", "message/?result__regex=^.DE", "message/?status=complete"),
+        *(
+            "client/?secrets__secret_hash__startswith=a",
+            "backend/?headers_sealed__startswith=a",
+            "auditentry/?actor=me",
+        ),
+    ],
+)
+def test_an_address_asks_for_no_column(asked: str) -> None:
+    browser = log_in(Role.ADMINISTRATOR)
+
+    answer = browser.get(f"/admin/orchestrator/{asked}")
+
+    assert answer.status_code == 400
+
+
+def test_the_pages_own_filters_are_asked_for() -> None:
+    browser = log_in(Role.ADMINISTRATOR)
+
+    answer = browser.get("/admin/orchestrator/auditentry/?action=log+in&outcome=done&q=someone&p=1")
+
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize("role", [None, Role.VIEWER, Role.OPERATOR])
 def test_nobody_but_administrators_changes_what_there_is(role: Role | None) -> None:
     browser = log_in(role)
@@ -105,3 +132,18 @@ def test_an_administrator_makes_no_superuser_and_changes_none() -> None:
     assert refused.status_code == 403
     assert chief.check_password("kept")
     assert browser.post(f"/admin/auth/user/{chief.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_users_that_are_not_ones_to_make_or_change_are_noted() -> None:
+    browser = log_in(Role.OPERATOR)
+    chief = User.objects.create_superuser("chief", password="kept")
+
+    browser.post("/admin/auth/user/add/", {"username": "mine"})
+    browser.post(f"/admin/auth/user/{chief.pk}/password/", {"password1": "mine", "password2": "mine"})
+    browser.get("/admin/auth/user/add/")
+
+    noted = AuditEntry.objects.filter(outcome="refused").order_by("id")
+    assert list(noted.values_list("action", "object_type", "object_id")) == [
+        ("add", "user", ""),
+        ("change", "user", str(chief.pk)),
+    ]
