@@ -34,32 +34,31 @@ def show(text: str | None, *, masked: Sequence[str], length: int | None = None, 
         return f"{text[:longest]}… ({whole} characters)"
     try:
         value = json.loads(text, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
-        return _write(_mask(value, _split(masked), ()))
+        return _write(_mask(value, _split(masked), ""))
     except (ValueError, RecursionError):
         return "not shown: its fields can't be found" if masked else text
 
 
-def _split(masked: Sequence[str]) -> frozenset[tuple[str, ...]]:
-    """Return each wanted path; a single name is one of length 1, and counts at any depth."""
+def _split(masked: Sequence[str]) -> frozenset[str]:
+    """Return the wanted names and paths, as they are compared."""
     wanted = (name.strip().casefold().removeprefix("$.") for name in masked)
-    return frozenset(tuple(name.split(".")) for name in wanted if name)
+    return frozenset(name for name in wanted if name)
 
 
-def _mask(value: Any, wanted: frozenset[tuple[str, ...]], path: tuple[str, ...]) -> Any:
+def _mask(value: Any, wanted: frozenset[str], path: str) -> Any:
     if not wanted:
         return value
     if isinstance(value, list):
         return [_mask(inner, wanted, path) for inner in value]
     if not isinstance(value, dict):
         return value
-    return {
-        name: MASK if _is_wanted((*path, name.casefold()), wanted) else _mask(inner, wanted, (*path, name.casefold()))
-        for name, inner in value.items()
-    }
+    return {name: _mask_field(name.casefold(), inner, wanted, path) for name, inner in value.items()}
 
 
-def _is_wanted(path: tuple[str, ...], wanted: frozenset[tuple[str, ...]]) -> bool:
-    return path in wanted or path[-1:] in wanted
+def _mask_field(name: str, value: Any, wanted: frozenset[str], path: str) -> Any:
+    """Mask a field by its name, at any depth, or by its path; a name with a dot in it is taken for both."""
+    here = f"{path}.{name}" if path else name
+    return MASK if name in wanted or here in wanted else _mask(value, wanted, here)
 
 
 def _write(value: Any, indent: str = "") -> str:

@@ -36,6 +36,13 @@ def test_a_path_passes_through_arrays_and_hides_what_is_within() -> None:
     assert "Ada" not in masking.show(ORDER, masked=["customer"])
 
 
+def test_a_field_with_a_dot_in_its_name_is_masked_like_the_path_of_that_name() -> None:
+    shown = masking.show('{"customer.name":"Ada","a":[{"customer.name":"Eve"}],"x.y":"kept"}', masked=["customer.name"])
+
+    assert shown.count(masking.MASK) == 2
+    assert "kept" in shown
+
+
 def test_what_is_too_long_is_shown_in_part_or_to_some_not_at_all() -> None:
     text = '{"iban":"' + "x" * 100 + '"}'
 
