@@ -1,7 +1,7 @@
 """The desk's login: guessing is slowed down.
 
-In: a name, a password, an address. Out: Django's own judgement, or a refusal before it is asked.
-Named in `operators.py`; called by Django's admin.
+In: a name, a password, an address. Out: Django's own judgement, or 429 and the same page before it is asked for one.
+The form is named in `operators.py`, the view in `config/urls.py`.
 
 Failures are counted by name and address together, so that nobody can lock another out from elsewhere, and tenfold by
 address alone. They are counted in the cache by all web servers together, and without it by each for itself.
@@ -11,25 +11,41 @@ from typing import Any
 
 import limits
 from django.conf import settings
+from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from unfold.forms import AuthenticationForm
 
-from orchestrator import audit, rates, remote
+from orchestrator import amounts, audit, rates, remote
 from orchestrator.models import AuditAction
 
 _BY_ADDRESS_FACTOR = 10
-_REFUSAL = "Too many failed logins. Please wait %(minutes)s minutes and try again."
+
+
+def show(request: HttpRequest) -> HttpResponse:
+    """Ask who it is, or judge it; whoever has to wait is told for how long in the header too."""
+    answer = admin.site.login(request)
+    form = answer.context_data["form"] if isinstance(answer, TemplateResponse) and answer.context_data else None
+    if isinstance(form, LoginForm) and form.seconds_to_wait:
+        answer.status_code = 429
+        answer["Retry-After"] = str(form.seconds_to_wait)
+    return answer
 
 
 class LoginForm(AuthenticationForm):
-    """Asks who it is, a few times."""
+    """Asks who it is, a few times. `seconds_to_wait`: until a login is judged again, 0 when this one was."""
+
+    seconds_to_wait = 0
 
     def clean(self) -> dict[str, Any]:
         """Judge the login unless too many have failed; count it if it fails."""
         counters = self._counters()
         standing = next((standing for standing in map(_look, counters) if standing.exceeded), None)
         if standing is not None:
-            raise _refusal(standing)
+            self.seconds_to_wait = standing.reset
+            minutes = amounts.tell(-(-standing.reset // 60), "minute")
+            raise ValidationError(f"Too many failed logins. Please wait {minutes} and try again.", code="throttled")
         try:
             cleaned: dict[str, Any] = super().clean()
         except ValidationError:
@@ -66,7 +82,3 @@ def _look(counter: _Counter) -> rates.Standing:
 def _count(counter: _Counter) -> rates.Standing:
     rate, whom = counter
     return rates.count(rate, *whom) or rates.count_here(rate, *whom)
-
-
-def _refusal(standing: rates.Standing) -> ValidationError:
-    return ValidationError(_REFUSAL, code="throttled", params={"minutes": -(-standing.reset // 60)})

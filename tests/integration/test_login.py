@@ -43,8 +43,24 @@ def test_after_some_failures_not_even_the_right_password_helps() -> None:
 
     answer = log_in()
 
-    assert answer.status_code == 200
+    assert answer.status_code == 429
+    assert 1 <= int(answer["Retry-After"]) <= 3600
     assert TOO_MANY in answer.content.decode()
+    assert 'id="login-form"' in answer.content.decode()
+
+
+def test_a_failure_that_is_judged_is_no_refusal() -> None:
+    answer = log_in("guessed")
+
+    assert answer.status_code == 200
+    assert "Retry-After" not in answer
+
+
+def test_a_short_wait_is_told_in_good_english(settings: LazySettings) -> None:
+    settings.WAYBILL_LOGIN_RATE = "1/minute"
+    log_in("guessed")
+
+    assert f"{TOO_MANY}1 minute and" in log_in().content.decode()
 
 
 def test_the_refusals_are_in_the_audit_log_once() -> None:
