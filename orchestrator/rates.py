@@ -92,11 +92,14 @@ def _ask(rate: limits.RateLimitItem, whom: tuple[str, ...], *, counted: bool) ->
 def _stand(limiter: RateLimiter, rate: limits.RateLimitItem, whom: tuple[str, ...], *, counted: bool) -> Standing:
     allowed = limiter.hit(rate, *whom) if counted else limiter.test(rate, *whom)
     resets_at, remaining = limiter.get_window_stats(rate, *whom)
+    left = resets_at - time.time()
+    if left <= 0 and remaining == rate.amount - 1:  # the library's modulo, in the first millisecond of a first window
+        left = rate.get_expiry()
     return Standing(
         quota=rate.amount,
         window=rate.get_expiry(),
         remaining=max(0, remaining),
-        reset=max(1, math.ceil(resets_at - time.time())),
+        reset=max(1, math.ceil(left)),
         exceeded=not allowed,
     )
 
