@@ -7,6 +7,7 @@ that has ended, and then one thread does the work of all who wait. The more ther
 transaction, as in a database's own group commit.
 """
 
+import copy
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class Gathering(Generic[_Item, _Result]):
         self._waiting: dict[Hashable, list[_Comer[_Item, _Result]]] = {}
 
     def bring(self, key: Hashable, item: _Item) -> tuple[_Result, Sequence[_Result | BaseException]]:
-        """Have an item worked on; return its result, or raise the exception in its place.
+        """Have an item worked on; return its result, or raise the exception that the work met.
 
         Also returns the results of all that this thread has worked on: nothing where another one did the work.
         """
@@ -47,8 +48,10 @@ class Gathering(Generic[_Item, _Result]):
         company = [] if comer.result is not None else self._take(key, comer)
         if company:
             self._work_for(key, company)
-        if comer.result is None or isinstance(comer.result, BaseException):
-            raise comer.result or RuntimeError("the work of a gathering returned nothing")
+        if comer.result is None:
+            raise RuntimeError("the work of a gathering returned nothing")
+        if isinstance(comer.result, BaseException):
+            raise _own(comer.result)
         return comer.result, [one.result for one in company if one.result is not None]
 
     def _begins(self, key: Hashable, comer: _Comer[_Item, _Result]) -> bool:
@@ -77,7 +80,7 @@ class Gathering(Generic[_Item, _Result]):
         try:
             results = self._work([one.item for one in company])
             assert len(results) == len(company)  # noqa: S101 - or somebody would wait for ever
-        except BaseException as failure:  # noqa: BLE001 - each of the company raises it
+        except BaseException as failure:  # noqa: BLE001 - each of the company raises one of its own
             results = [failure] * len(company)
         self._call_next(key)
         for one, result in zip(company, results, strict=True):
@@ -91,3 +94,10 @@ class Gathering(Generic[_Item, _Result]):
                 waiting.pop(0).called.set()
             else:
                 del self._waiting[key]
+
+
+def _own(failure: BaseException) -> BaseException:
+    """Return an exception of the same type and cause, for one thread alone: each raise adds to its traceback."""
+    own = copy.copy(failure)
+    own.__cause__ = failure.__cause__ or failure
+    return own

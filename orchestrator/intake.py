@@ -139,11 +139,22 @@ def _store_in_company(draft: Draft) -> Receipt:
 def _store_all(drafts: Sequence[Draft]) -> Sequence[Receipt | BaseException]:
     """Store the drafts of one client in one transaction; one that the ledger refuses costs only itself."""
     try:
-        return committing.commit(work=_work_for_all(drafts), stands=lambda: storing.has_request(drafts[0].request_id))
-    except Exception as error:  # noqa: BLE001 - it is raised in the thread that brought the draft
+        return _store_together(drafts)
+    except Exception as error:
         if len(drafts) == 1 or database_errors.is_passing(error):
-            return [error] * len(drafts)
-        return [result for draft in drafts for result in _store_all([draft])]
+            raise
+    return [_store_one(draft) for draft in drafts]
+
+
+def _store_one(draft: Draft) -> Receipt | BaseException:
+    try:
+        return _store_together([draft])[0]
+    except Exception as error:  # noqa: BLE001 - it is raised in the thread that brought the draft
+        return error
+
+
+def _store_together(drafts: Sequence[Draft]) -> Sequence[Receipt]:
+    return committing.commit(work=_work_for_all(drafts), stands=lambda: storing.has_request(drafts[0].request_id))
 
 
 def _work_for_all(drafts: Sequence[Draft]) -> Callable[[], Sequence[Receipt]]:

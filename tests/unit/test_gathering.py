@@ -1,11 +1,15 @@
 """Work in company: who comes while somebody is at work is worked for by one of those who wait."""
 
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
+from django.db import OperationalError
 
+from orchestrator import database_errors
 from orchestrator.gathering import Gathering
 from tests.waiting import eventually
 
@@ -107,6 +111,27 @@ def test_work_that_breaks_is_everybodys_and_the_next_goes_on() -> None:
         gathering.bring("key", 0)
 
     assert gathering.bring("key", 1) == ("fine", ["fine"])
+
+
+def test_each_of_a_company_raises_an_exception_of_its_own() -> None:
+    """The race: two threads raise one object, and each writes its own traceback into the other's."""
+    cause = psycopg.errors.AdminShutdown("the ledger is restarted")
+
+    def work(items: Sequence[int]) -> list[str | BaseException]:
+        if works(items) and items[0] == 0:
+            return ["0"]
+        raise OperationalError("the ledger is away") from cause
+
+    works = Works()
+    failures = come_while_at_work(works, Gathering(work, most=10), [1, 2, 3])
+
+    assert len({id(failure) for failure in failures}) == 3
+    for failure in failures:
+        assert isinstance(failure, OperationalError)
+        assert failure.args == ("the ledger is away",)
+        assert failure.__cause__ is cause
+        assert database_errors.is_passing(failure)
+        assert {frame.name for frame in traceback.extract_tb(failure.__traceback__)} == {"bring"}
 
 
 def test_keys_do_not_wait_for_each_other() -> None:
