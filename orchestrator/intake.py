@@ -6,6 +6,7 @@ Called by the doors' views.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator import (
@@ -31,6 +32,7 @@ from orchestrator.submissions import DuplicatePolicy, NewMessage, Receipt, Submi
 __all__ = [
     "DuplicatePolicy",
     "NewMessage",
+    "OwnWork",
     "Receipt",
     "Submission",
     "TooManyInFlight",
@@ -61,24 +63,38 @@ class TooManyInFlight(Exception):
     """You have as many open requests as you may have."""
 
 
+MakeAnswer = Callable[[Receipt], Answer]
+"""Makes the answer of what was stored. It looks at the receipt alone, and waits for nothing."""
+
+Look = Callable[[], Answer | None]
+"""Looks whether there is an answer without storing anything; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnWork:
+    """What a door does itself in the transaction that stores its submission; both may raise the door's own refusal.
+
+    `beforehand`: behind the key and before anything is stored; it may lock rows. When it answers, nothing is stored.
+    `beside`: once the submission is stored.
+    """
+
+    beforehand: Look
+    beside: Callable[[Receipt], None]
+
+
 def accept(
     submission: Submission,
     *,
     key: Key | None,
-    answer: Callable[[Receipt], Answer],
-    beforehand: Callable[[], Answer | None] | None = None,
-    already: Callable[[], Answer | None] | None = None,
-    sociable: bool = False,
+    answer: MakeAnswer,
+    already: Look | None = None,
+    own_work: OwnWork | None = None,
 ) -> Answer:
     """Store the submission and return what `answer` makes of its receipt, or the key's first answer again.
 
-    One transaction, and a constant number of statements. `answer` is called within it, and must not wait for anything.
-    A door that has more to do in that transaction does it there, and in `beforehand`: called behind the key and before
-    anything is stored, it may lock rows, raise its own refusal, or return the answer, and then nothing is stored.
-    `already` is called sooner, between the check of the types and that of the client's limit: it may answer for work
-    that is under way, whatever the limit, and then nothing is stored but the key.
-    `sociable`: `answer` looks at the receipt alone. A small submission without a key may then share its transaction
-    with others of its client that come at the same time, and `answer` is called after COMMIT.
+    One transaction, and a constant number of statements. Small submissions of a client that come at the same time share
+    it, unless they have a key or a door's own work.
+    `already` may answer for work that is under way, whatever the client's limit; nothing is stored then but the key.
     Raises TypeRefused, TooManyInFlight, Unfit, idempotency.KeyReused, idempotency.KeyBusy; nothing is stored then.
     """
     # Looked up before anything is refused: the request that the key stands for may itself be the one too many.
@@ -89,28 +105,25 @@ def accept(
         return idempotency.answer_once(key=key, work=lambda: standing, stands=lambda: True) if key else standing
     _check_in_flight(submission.account)
     draft = drafting.draft(submission, types)
-    if sociable and key is None and beforehand is None and _is_sociable(submission):
+    if key is None and own_work is None and _is_sociable(submission):
         return answer(_store_in_company(draft))
-    return _store_alone(draft, key=key, answer=answer, beforehand=beforehand)
+    return _store_alone(draft, key=key, answer=answer, own_work=own_work)
 
 
-def _store_alone(
-    draft: Draft,
-    *,
-    key: Key | None,
-    answer: Callable[[Receipt], Answer],
-    beforehand: Callable[[], Answer | None] | None,
-) -> Answer:
+def _store_alone(draft: Draft, *, key: Key | None, answer: MakeAnswer, own_work: OwnWork | None) -> Answer:
     bases = turns.allocate(client_id=draft.submission.account.id, counts=draft.counts)
     lanes_to_wake: set[str] = set()
 
     def store() -> Answer:
-        if beforehand and (instead := beforehand()):
+        if own_work and (instead := own_work.beforehand()):
             return instead
         rows = drafting.make_rows(draft, bases)
         received_at = _insert([(drafting.make_request(draft, rows), rows)])
         lanes_to_wake.update(_claimable(rows))
-        return answer(Receipt(draft.request_id, received_at, rows))
+        receipt = Receipt(draft.request_id, received_at, rows)
+        if own_work:
+            own_work.beside(receipt)
+        return answer(receipt)
 
     final = idempotency.answer_once(key=key, work=store, stands=lambda: storing.has_request(draft.request_id))
     _wake(lanes_to_wake)

@@ -158,14 +158,14 @@ def _hand_in(chosen: Sequence[Candidate], wish: _Wish) -> Replayed:
         if not wish.again and replays.find_copies(chosen):
             raise _Overtaken
 
-    def note(receipt: Receipt) -> Answer:
+    def note(receipt: Receipt) -> None:
         copies = [row.id for row in receipt.messages]
         replays.link(zip(chosen, copies, strict=True), request_id=receipt.request_id)
         audit.record(wish.actor, wish.deed, detail={"request": receipt.request_id, "messages": len(copies)})
-        return Answer(status=201, body=b"", request_id=receipt.request_id)
 
     try:
-        answer = intake.accept(submission, key=None, answer=note, beforehand=look_again)
+        own_work = intake.OwnWork(beforehand=look_again, beside=note)
+        answer = intake.accept(submission, key=None, answer=_name_request, own_work=own_work)
     except intake.TypeRefused as refused:
         raise Refused(f"there is no message type {refused} that this door takes any more") from refused
     except intake.Unfit as unfit:
@@ -174,6 +174,10 @@ def _hand_in(chosen: Sequence[Candidate], wish: _Wish) -> Replayed:
     if answer.request_id is None:
         raise TypeError("a replay's answer names its request")
     return Replayed(answer.request_id, len(chosen))
+
+
+def _name_request(receipt: Receipt) -> Answer:
+    return Answer(status=201, body=b"", request_id=receipt.request_id)
 
 
 def _make_submission(chosen: Sequence[Candidate], wish: _Wish) -> Submission:

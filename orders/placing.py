@@ -57,22 +57,27 @@ def place(
         placed = _judge(wish, _read(wish.access_id, locked=locked), client_id=account.id)
         return answer(placed) if placed else None
 
-    def store_order(receipt: intake.Receipt) -> idempotency.Answer:
-        order = storing.OrderRow(
-            id=receipt.request_id,
-            client_id=account.id,
-            access_id=wish.access_id,
-            service=wish.service,
-            operation=wish.operation,
-            state=State.RECEIVED,
-            message="",
-            received_at=receipt.received_at,
-            finished_at=None,
-        )
+    def store(receipt: intake.Receipt) -> None:
+        order = _make_order(wish, receipt, client_id=account.id)
         storing.insert(order, forced_takeover=wish.forced_takeover, sp_reference=wish.sp_reference)
-        return answer(Placed(order, is_new=True))
 
-    submission = intake.Submission(
+    def answer_new(receipt: intake.Receipt) -> idempotency.Answer:
+        return answer(Placed(_make_order(wish, receipt, client_id=account.id), is_new=True))
+
+    try:
+        return intake.accept(
+            _make_submission(wish, account=account, traceparent=traceparent),
+            key=key,
+            answer=answer_new,
+            already=lambda: look(locked=False),  # costs no turn, and is no matter of the client's limit
+            own_work=intake.OwnWork(beforehand=lambda: look(locked=True), beside=store),
+        )
+    except intake.Unfit as unfit:
+        raise Refused("; ".join(unfit.problems[0])) from unfit
+
+
+def _make_submission(wish: Wish, *, account: Account, traceparent: str | None) -> intake.Submission:
+    return intake.Submission(
         account=account,
         door=network.DOOR,
         messages=[intake.NewMessage(network.TYPE, None, wish.payload)],
@@ -81,16 +86,21 @@ def place(
         traceparent=traceparent,
         all_or_nothing=True,  # the back end's own schema, where it has one
     )
-    try:
-        return intake.accept(
-            submission,
-            key=key,
-            answer=store_order,
-            already=lambda: look(locked=False),  # costs no turn, and is no matter of the client's limit
-            beforehand=lambda: look(locked=True),
-        )
-    except intake.Unfit as unfit:
-        raise Refused("; ".join(unfit.problems[0])) from unfit
+
+
+def _make_order(wish: Wish, receipt: intake.Receipt, *, client_id: int) -> OrderRow:
+    """Make the order that stands beside its message: it has the request's id."""
+    return OrderRow(
+        id=receipt.request_id,
+        client_id=client_id,
+        access_id=wish.access_id,
+        service=wish.service,
+        operation=wish.operation,
+        state=State.RECEIVED,
+        message="",
+        received_at=receipt.received_at,
+        finished_at=None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -320,16 +320,40 @@ def test_what_a_door_does_beforehand_stands_or_falls_with_the_submission() -> No
         Lane.objects.create(name="by the door", queue="waybill")
         raise ValueError("not so")
 
+    def hand_in(*, beforehand: intake.Look) -> Answer:
+        own_work = intake.OwnWork(beforehand=beforehand, beside=lambda _: None)
+        return intake.accept(submission(account), key=key, answer=answer_with_id, own_work=own_work)
+
     with pytest.raises(ValueError, match="not so"):
-        intake.accept(submission(account), key=key, answer=lambda _: Answer(202, b""), beforehand=refuse)
-    instead = intake.accept(
-        submission(account), key=key, answer=lambda _: Answer(202, b""), beforehand=lambda: Answer(200, b"instead")
-    )
-    again = intake.accept(submission(account), key=key, answer=lambda _: Answer(202, b""))
+        hand_in(beforehand=refuse)
+    instead = hand_in(beforehand=lambda: Answer(200, b"instead"))
+    again = hand_in(beforehand=refuse)
 
     assert (instead.status, again.body, again.replayed) == (200, b"instead", True)
     assert not Lane.objects.filter(name="by the door").exists()
     assert not Request.objects.exists()
+
+
+def test_what_a_door_does_beside_stands_or_falls_with_the_submission() -> None:
+    account = make_account()
+
+    def note(receipt: Receipt) -> None:
+        Lane.objects.create(name=f"of {receipt.request_id}", queue="waybill")
+
+    def note_and_refuse(receipt: Receipt) -> None:
+        note(receipt)
+        raise ValueError("not so")
+
+    def hand_in(*, beside: Callable[[Receipt], None]) -> Answer:
+        own_work = intake.OwnWork(beforehand=lambda: None, beside=beside)
+        return intake.accept(submission(account), key=None, answer=answer_with_id, own_work=own_work)
+
+    with pytest.raises(ValueError, match="not so"):
+        hand_in(beside=note_and_refuse)
+    stored = hand_in(beside=note)
+
+    assert Request.objects.get().pk == stored.request_id
+    assert Lane.objects.get(name__startswith="of ").name == f"of {stored.request_id}"
 
 
 def test_work_that_is_under_way_is_answered_before_the_limit_counts_but_behind_the_types() -> None:

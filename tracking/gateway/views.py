@@ -90,4 +90,4 @@ def _submit(request: Request, raw: bytes, body: bodies.Body, *, door: str, statu
         traceparent=doors.read_traceparent(request),
     )
     key = doors.read_key(request, account=account, body=raw)
-    return doors.deliver(intake.accept(submission, key=key, answer=answer, sociable=True))
+    return doors.deliver(intake.accept(submission, key=key, answer=answer))

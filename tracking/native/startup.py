@@ -37,7 +37,7 @@ def start(
     def already() -> Answer | None:
         return _started(running.request_id) if running and queries.is_running(running) else None
 
-    return intake.accept(submission, key=key, answer=answer, already=already, sociable=True)
+    return intake.accept(submission, key=key, answer=answer, already=already)
 
 
 def _started(request_id: uuid.UUID) -> Answer:

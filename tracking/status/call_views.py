@@ -29,7 +29,7 @@ class CallView(WindowView):
             submission = _submission(request, messageType, [bodies.read_call(raw)], door="call", problems={})
             key = doors.read_key(request, account=submission.account, body=raw)
             try:
-                return doors.deliver(intake.accept(submission, key=key, answer=answers.called, sociable=True))
+                return doors.deliver(intake.accept(submission, key=key, answer=answers.called))
             except intake.Unfit as refusal:
                 raise Problem(400, "; ".join(refusal.problems[0])) from refusal
 
@@ -53,7 +53,7 @@ class BulkView(WindowView):
                 return answers.bulk_called(receipt, bulk.nodes)
 
             try:
-                return doors.deliver(intake.accept(submission, key=key, answer=answer, sociable=True))
+                return doors.deliver(intake.accept(submission, key=key, answer=answer))
             except intake.Unfit as refusal:
                 return _refuse(answers.bulk_refused(bulk.nodes, refusal.problems))
 
