@@ -59,7 +59,7 @@ SELECT generate_series(date_trunc(%(step)s, now()) - (%(points)s - 1) * %(length
 
 
 @dataclass(slots=True)
-class Pace:
+class Rate:
     """How work has gone lately: what ended in the last minutes, how much of it failed, how long it took in seconds."""
 
     ended: int = 0
@@ -86,11 +86,11 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The pace of messages by lane, from received to final; of all together; and of calls by message type."""
+    """The rate of messages by lane, from received to final; of all together; and of calls by message type."""
 
-    lanes: dict[str, Pace]
-    calls: dict[str, Pace]
-    whole: Pace
+    lanes: dict[str, Rate]
+    calls: dict[str, Rate]
+    whole: Rate
 
 
 class Span(Enum):
@@ -118,17 +118,17 @@ def read_rates() -> Rates:
         "finals": [_COMPLETE, _FAILED],
         "called": _CALLED,
     }
-    rates = Rates(lanes={}, calls={}, whole=Pace())
+    rates = Rates(lanes={}, calls={}, whole=Rate())
     for lane, message_type, event, count, lately, seconds, buckets in _fetch(_RATES, asked):
-        for pace in _paces(rates, event=event, lane=lane, message_type=message_type):
-            pace.add(count=count, failed=event not in _FINE, a_minute=lately * 60 / seconds, buckets=buckets)
+        for rate in _rates_of_event(rates, event=event, lane=lane, message_type=message_type):
+            rate.add(count=count, failed=event not in _FINE, a_minute=lately * 60 / seconds, buckets=buckets)
     return rates
 
 
-def _paces(rates: Rates, *, event: str, lane: str, message_type: str) -> list[Pace]:
+def _rates_of_event(rates: Rates, *, event: str, lane: str, message_type: str) -> list[Rate]:
     if event.startswith(_CALLED):
-        return [rates.calls.setdefault(message_type, Pace())]
-    return [rates.lanes.setdefault(lane, Pace()), rates.whole]
+        return [rates.calls.setdefault(message_type, Rate())]
+    return [rates.lanes.setdefault(lane, Rate()), rates.whole]
 
 
 def read_history(span: Span, *, lane: str = "") -> list[Point]:

@@ -19,7 +19,7 @@ from orchestrator import board, breakers, trends
 from orchestrator.admin import standing
 from orchestrator.board import Count, LaneNow, WorkerNow
 from orchestrator.breakers import BreakerState
-from orchestrator.trends import Pace, Rates, Span
+from orchestrator.trends import Rate, Rates, Span
 
 _SEES_LANES = "orchestrator.view_lane"
 
@@ -78,7 +78,7 @@ def _answer(body: dict[str, Any]) -> JsonResponse:
 # ---------------------------------------------------------------- the figures as the page's script takes them
 
 
-def _total(lanes: list[LaneNow], workers: list[WorkerNow], pace: Pace) -> dict[str, Any]:
+def _total(lanes: list[LaneNow], workers: list[WorkerNow], rate: Rate) -> dict[str, Any]:
     return {
         "queued": _count(_sum([lane.queued for lane in lanes])),
         "retrying": _count(_sum([lane.retrying for lane in lanes])),
@@ -86,11 +86,11 @@ def _total(lanes: list[LaneNow], workers: list[WorkerNow], pace: Pace) -> dict[s
         "processing": sum(lane.processing for lane in lanes),
         "workers": sum(worker.is_alive for worker in workers),
         "silent": sum(not worker.is_alive for worker in workers),
-        **_pace(pace),
+        **_rate(rate),
     }
 
 
-def _lane(lane: LaneNow, pace: Pace | None, breaker: BreakerState | None, *, may: bool) -> dict[str, Any]:
+def _lane(lane: LaneNow, rate: Rate | None, breaker: BreakerState | None, *, may: bool) -> dict[str, Any]:
     name = "resume" if lane.paused else "pause"
     return {
         "key": lane.name,
@@ -100,7 +100,7 @@ def _lane(lane: LaneNow, pace: Pace | None, breaker: BreakerState | None, *, may
         "retrying": _count(lane.retrying),
         "oldest": lane.oldest,
         "processing": lane.processing,
-        **_pace(pace or Pace()),
+        **_rate(rate or Rate()),
         "action": name if may else None,
         "action_url": reverse(f"admin:orchestrator_lane_{name}", args=(quote(lane.name),)),
     }
@@ -114,7 +114,7 @@ def _backends(rates: Rates, states: dict[str, BreakerState]) -> list[dict[str, A
             "address": backend.url,
             "state": standing.of_backend(rates.calls.get(backend.message_type), states.get(backend.lane)),
             "breaker": standing.of_breaker(states.get(backend.lane)),
-            **_pace(rates.calls.get(backend.message_type) or Pace()),
+            **_rate(rates.calls.get(backend.message_type) or Rate()),
             "last_failure": state.last_failure if (state := states.get(backend.lane)) else None,
         }
         for backend in board.read_backends()
@@ -137,12 +137,12 @@ def _worker(worker: WorkerNow, *, may: bool) -> dict[str, Any]:
     }
 
 
-def _pace(pace: Pace) -> dict[str, Any]:
+def _rate(rate: Rate) -> dict[str, Any]:
     return {
-        "a_minute": pace.a_minute,
-        "failure_rate": pace.failure_rate,
-        "p50": pace.quantile(0.5),
-        "p95": pace.quantile(0.95),
+        "a_minute": rate.a_minute,
+        "failure_rate": rate.failure_rate,
+        "p50": rate.quantile(0.5),
+        "p95": rate.quantile(0.95),
     }
 
 

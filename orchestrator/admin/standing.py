@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from orchestrator.board import LaneNow, WorkerNow
 from orchestrator.breakers import BreakerState, BreakerStatus
-from orchestrator.trends import Pace
+from orchestrator.trends import Rate
 
 _FAILING_FROM = 0.5
 _AILING_FROM = 0.05
@@ -57,7 +57,7 @@ def of_lane(lane: LaneNow, breaker: BreakerState | None) -> LaneStanding:
     return LaneStanding.WAITING if lane.queued.number else LaneStanding.IDLE
 
 
-def of_backend(calls: Pace | None, breaker: BreakerState | None) -> BackendStanding:
+def of_backend(calls: Rate | None, breaker: BreakerState | None) -> BackendStanding:
     """Say how a back end stands."""
     if breaker and breaker.broken:
         return BackendStanding.DOWN

@@ -15,7 +15,7 @@ from rich.text import Text
 from orchestrator import board, breakers, trends
 from orchestrator.board import Count, LaneNow, WorkerNow
 from orchestrator.breakers import BreakerState
-from orchestrator.trends import Pace, Rates
+from orchestrator.trends import Rate, Rates
 
 _NONE = "-"
 
@@ -56,7 +56,7 @@ def draw(figures: Figures) -> RenderableType:
 def _lanes(figures: Figures) -> RenderableType:
     table = _table("lane", "state", "queued", "retrying", "oldest", "running", "a minute", "failed", "p50", "p95")
     for lane in figures.lanes:
-        pace = figures.rates.lanes.get(lane.name) or Pace()
+        rate = figures.rates.lanes.get(lane.name) or Rate()
         table.add_row(
             lane.name,
             _state(lane, figures.breakers.get(lane.name)),
@@ -64,10 +64,10 @@ def _lanes(figures: Figures) -> RenderableType:
             _count(lane.retrying),
             _seconds(lane.oldest),
             f"{lane.processing:,}",
-            _number(pace.a_minute),
-            _share(pace.failure_rate),
-            _seconds(pace.quantile(0.5)),
-            _seconds(pace.quantile(0.95)),
+            _number(rate.a_minute),
+            _share(rate.failure_rate),
+            _seconds(rate.quantile(0.5)),
+            _seconds(rate.quantile(0.95)),
         )
     return table if figures.lanes else Text("No lane yet: one comes with its first message.", "dim")
 

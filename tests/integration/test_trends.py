@@ -50,9 +50,9 @@ class TestRates:
         count("complete", 95, seconds=0.3)
         count("failed", 5, seconds=20.0)
 
-        pace = trends.read_rates().lanes["Echo"]
+        rate = trends.read_rates().lanes["Echo"]
 
-        half, most = pace.quantile(0.5), pace.quantile(0.99)
+        half, most = rate.quantile(0.5), rate.quantile(0.99)
         assert half is not None
         assert most is not None
         assert 0.25 < half <= 0.5
