@@ -110,13 +110,13 @@ def watch_logins() -> None:
 
 def _note_login(*, request: HttpRequest, user: Any, **_: Any) -> None:
     actor = Actor(user.get_username(), user.pk, remote.find_address(request.META))
-    record(actor, Deed(AuditAction.LOG_IN, "user", str(user.pk)))
+    record(actor, Deed(AuditAction.LOG_IN, "user", user.get_username()))
 
 
 def _note_logout(*, request: HttpRequest, user: Any, **_: Any) -> None:
     if user is not None:  # a session that had run out
         actor = Actor(user.get_username(), user.pk, remote.find_address(request.META))
-        record(actor, Deed(AuditAction.LOG_OUT, "user", str(user.pk)))
+        record(actor, Deed(AuditAction.LOG_OUT, "user", user.get_username()))
 
 
 def _note_failed_login(*, credentials: Mapping[str, Any], request: HttpRequest | None = None, **_: Any) -> None:

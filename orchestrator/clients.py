@@ -104,6 +104,13 @@ def check(client_id: str, changes: Changes, *, secret: str | None = None) -> Non
         raise Refused("rate_limit", f"not a rate: {changes.get('rate_limit')!r}. {malformed}") from malformed
 
 
+def tell_others(overlap: timedelta | None, *, replaced: bool = False) -> str:
+    """Say for the audit log what becomes of a client's other secrets."""
+    if replaced or overlap == timedelta(0):
+        return "ended at once"
+    return "kept" if overlap is None else f"end after {overlap.total_seconds() / 3600:g} h"
+
+
 def _end_secrets(client: Client, *, at: datetime) -> None:
     """Let the client's secrets end at a time; those that end sooner keep their own."""
     client.secrets.filter(Q(expires_at=None) | Q(expires_at__gt=at)).update(expires_at=at)

@@ -52,7 +52,7 @@ class AuditPage(LookedAt):
     list_filter: ClassVar[tuple[type[admin.SimpleListFilter], ...]] = (ActionFilter, OutcomeFilter)
     ordering = ("-id",)
     search_fields = ("actor", "object_id")
-    search_help_text = "an actor's whole name, or an object's whole id"
+    search_help_text = "an actor's whole name, or an object's whole name or id"
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str

@@ -146,16 +146,11 @@ class ClientPage(Page):
         obj.pk = saved.client.pk
         if saved.secret:
             action = AuditAction.MAKE_SECRET if overlap is None else AuditAction.ROTATE_SECRET
-            audit.record(audit.at_the_desk(request), self.deed(action, obj.pk), detail=_tell(saved, overlap))
+            told = {"others": clients.tell_others(overlap)}
+            audit.record(audit.at_the_desk(request), self.deed(action, saved.client), detail=told)
             text = f"Secret of {saved.client.client_id}: {saved.secret} (keep it now: it is not shown again)"
             messages.warning(request, text)
 
     def has_delete_permission(self, request: HttpRequest, obj: Client | None = None) -> bool:
         """Refuse: the ledger's rows name their client."""
         return False
-
-
-def _tell(saved: clients.Saved, overlap: timedelta | None) -> dict[str, Any]:
-    """Return what the audit log says of a new secret: never what it is."""
-    told: dict[str, Any] = {"client": saved.client.client_id}
-    return told if overlap is None else told | {"others end after hours": overlap.total_seconds() / 3600}

@@ -7,6 +7,7 @@ In: a table. Out: its list and its form. Called by the other files of this folde
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
@@ -24,20 +25,30 @@ class Recorded:
     """
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        """Record a new row."""
-        audit.record(audit.at_the_desk(request), self.deed(AuditAction.ADD, obj.pk), detail={"told": message})
+        """Record a new row, and which of its fields were set."""
+        audit.record(audit.at_the_desk(request), self.deed(AuditAction.ADD, obj), detail={"told": message})
         return super().log_addition(request, obj, message)  # type: ignore[misc]  # a mixin before ModelAdmin
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         """Record which fields of a row were changed."""
-        audit.record(audit.at_the_desk(request), self.deed(AuditAction.CHANGE, obj.pk), detail={"told": message})
+        audit.record(audit.at_the_desk(request), self.deed(AuditAction.CHANGE, obj), detail={"told": message})
         return super().log_change(request, obj, message)  # type: ignore[misc]
 
     def log_deletions(self, request: HttpRequest, queryset: Iterable[Model]) -> Any:
         """Record each row that is about to be deleted."""
         for row in queryset:
-            audit.record(audit.at_the_desk(request), self.deed(AuditAction.DELETE, row.pk), detail={"was": str(row)})
+            audit.record(audit.at_the_desk(request), self.deed(AuditAction.DELETE, row))
         return super().log_deletions(request, queryset)  # type: ignore[misc]
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        """Name the fields of a new row that were set, where Django names only those of a changed one."""
+        message: list[dict[str, Any]] = super().construct_change_message(  # type: ignore[misc]
+            request, form, formsets, add
+        )
+        if not add:
+            return message
+        row = {"name": str(form.instance._meta.verbose_name), "object": str(form.instance)}  # noqa: SLF001
+        return [{"added": {**row, "fields": form.changed_data}}, *message[1:]]
 
     def changeform_view(self, request: HttpRequest, object_id: str | None = None, *more: Any, **context: Any) -> Any:
         """Show or take a form; an attempt that isn't the user's to make is recorded."""
@@ -63,7 +74,7 @@ class Recorded:
         if request.method == "POST" and context.get("errors"):
             action = AuditAction.CHANGE if obj else AuditAction.ADD
             reason = f"can't be so: {self.tell_wrong(context['adminform'].form)}"
-            self.refuse(request, action, obj.pk if obj else None, reason)
+            self.refuse(request, action, obj and obj.pk, reason)
         answer: HttpResponse = super().render_change_form(  # type: ignore[misc]
             request, context, *more, obj=obj, **options
         )
@@ -74,9 +85,9 @@ class Recorded:
         return ", ".join(sorted(form.errors)) or "a row of a list"
 
     def refuse(self, request: HttpRequest, action: AuditAction, key: object, reason: str) -> None:
-        """Record an attempt; looking is none."""
+        """Record an attempt on the row of a key; looking is none."""
         if request.method == "POST":
-            audit.refuse(audit.at_the_desk(request), self.deed(action, key), reason=reason)
+            audit.refuse(audit.at_the_desk(request), self.deed(action, self._row_of(request, key)), reason=reason)
 
     def demand(self, request: HttpRequest, permission: str, action: AuditAction, key: object) -> None:
         """Raise PermissionDenied, and record the attempt, unless the user may do this."""
@@ -84,10 +95,18 @@ class Recorded:
             self.refuse(request, action, key, "not permitted")
             raise PermissionDenied
 
-    def deed(self, action: AuditAction, key: object) -> audit.Deed:
-        """Name what is done to which row of this table."""
+    def deed(self, action: AuditAction, row: Model | str) -> audit.Deed:
+        """Name what is done to which row of this table: a key that is a number tells nobody whose it is."""
         model_name: str = self.opts.model_name  # type: ignore[attr-defined]
-        return audit.Deed(action, model_name, "" if key is None else str(key))
+        if isinstance(row, Model):
+            row = str(row) if isinstance(row.pk, int) else str(row.pk)
+        return audit.Deed(action, model_name, row)
+
+    def _row_of(self, request: HttpRequest, key: object) -> Model | str:
+        """Return the row of a key as it is in an address; the key, when it is no row's."""
+        text = "" if key is None else str(key)
+        row: Model | None = self.get_object(request, unquote(text)) if text else None  # type: ignore[attr-defined]
+        return row or text
 
 
 class Page(Recorded, ModelAdmin):

@@ -206,7 +206,7 @@ class TestAClient:
         assert timedelta(hours=1) < old.expires_at - timezone.now() < timedelta(hours=3)
         assert new.expires_at is None
         entry = AuditEntry.objects.get(action="rotate secrets")
-        assert entry.detail == {"client": "acme", "others end after hours": 2.0}
+        assert (entry.object_id, entry.detail) == ("acme", {"others": "end after 2 h"})
 
     def test_can_no_longer_use_a_secret_that_was_rotated_out(self, browser: Browser) -> None:
         client = clients.save("acme", {}, secret="old").client
@@ -218,6 +218,7 @@ class TestAClient:
 
         assert {answer.status_code for answer in answers} == {401}
         assert "rotated" in answers[0].content.decode()
+        assert AuditEntry.objects.get(action="rotate secrets").detail == {"others": "ended at once"}
         entry = AuditEntry.objects.get(outcome="refused")
         assert (entry.actor, entry.object_type, entry.object_id) == ("client: acme", "client", "acme")
 

@@ -105,8 +105,8 @@ class TestTheDesk:
 
         assert told(failed) == ("operator", "log in", "user", "operator", AuditOutcome.REFUSED)
         assert "wrong" not in str(failed.detail).replace("wrong name or password", "")
-        assert told(logged_in) == ("operator", "log in", "user", str(user.pk), AuditOutcome.DONE)
-        assert told(last())[1] == "log out"
+        assert told(logged_in) == ("operator", "log in", "user", "operator", AuditOutcome.DONE)
+        assert told(last())[1:4] == ("log out", "user", "operator")
         assert {entry.ip for entry in AuditEntry.objects.all()} == {"192.0.2.9"}
 
     def test_records_rows_that_are_added_changed_and_deleted(self, browser: Browser) -> None:
@@ -117,6 +117,7 @@ class TestTheDesk:
         browser.post("/admin/orchestrator/backend/Parcel/delete/", {"post": "yes"})
 
         assert told(added) == ("operator", "add", "backend", "Parcel", AuditOutcome.DONE)
+        assert added.detail["told"][0]["added"]["fields"] == ["message_type", "url", "headers"]
         assert "hidden" not in str(added.detail)
         assert told(changed)[1:] == ("change", "backend", "Parcel", AuditOutcome.DONE)
         assert "ttempts" in str(changed.detail)
@@ -140,8 +141,8 @@ class TestTheDesk:
         deleted = browser.post(f"/admin/orchestrator/client/{client.pk}/delete/", {"post": "yes"})
 
         assert (changed.status_code, deleted.status_code) == (403, 403)
-        assert told(attempt) == ("visitor", "change", "client", str(client.pk), AuditOutcome.REFUSED)
-        assert told(last())[1] == "delete"
+        assert told(attempt) == ("visitor", "change", "client", client.client_id, AuditOutcome.REFUSED)
+        assert told(last())[1:4] == ("delete", "client", client.client_id)
 
     def test_records_users_and_their_passwords_without_telling_them(self, browser: Browser) -> None:
         form = {
@@ -153,8 +154,23 @@ class TestTheDesk:
 
         browser.post("/admin/auth/user/add/", form)
 
-        assert told(last())[1:3] == ("add", "user")
+        assert told(last())[1:4] == ("add", "user", "new")
+        assert "username" in last().detail["told"][0]["added"]["fields"]
         assert "hidden" not in str(last().detail)
+
+    def test_names_clients_and_users_and_not_the_numbers_of_their_rows(self, browser: Browser) -> None:
+        browser.post("/admin/orchestrator/client/add/", client_form(new_secret="on"))
+        user = User.objects.create_user("visitor", password="open")
+        browser.post(f"/admin/auth/user/{user.pk}/delete/", {"post": "yes"})
+
+        named = (
+            AuditEntry.objects.exclude(action="log in").order_by("pk").values_list("action", "object_type", "object_id")
+        )
+        assert list(named) == [
+            ("make a secret", "client", "acme"),
+            ("add", "client", "acme"),
+            ("delete", "user", "visitor"),
+        ]
 
     def test_shows_the_log_and_lets_nobody_touch_it(self, browser: Browser) -> None:
         audit.record(SOMEBODY, SOMETHING)

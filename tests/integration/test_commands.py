@@ -61,7 +61,11 @@ class TestClient:
         assert accounts.prove("acme", "old") is None
         assert accounts.prove("acme", secret_in(printed)) is None
         entries = AuditEntry.objects.filter(object_type="client", object_id="acme").order_by("pk")
-        assert [entry.detail["secret"].partition(",")[0] for entry in entries] == ["given", "generated", "generated"]
+        assert [entry.detail["secret"] for entry in entries] == [
+            "given, others kept",
+            "generated, others end after 1 h",
+            "generated, others ended at once",
+        ]
         assert "old" not in str(list(entries.values_list("detail")))
         assert {entry.actor.partition(":")[0] for entry in entries} == {"command line"}
 

@@ -145,5 +145,5 @@ def test_users_that_are_not_ones_to_make_or_change_are_noted() -> None:
     noted = AuditEntry.objects.filter(outcome="refused").order_by("id")
     assert list(noted.values_list("action", "object_type", "object_id")) == [
         ("add", "user", ""),
-        ("change", "user", str(chief.pk)),
+        ("change", "user", "chief"),
     ]

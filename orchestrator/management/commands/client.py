@@ -53,7 +53,8 @@ class Command(BaseCommand):
                     replace_secrets=options["replace_secrets"],
                     overlap=overlap,
                 )
-                told |= {"new": saved.is_new, "secret": _tell_secret(saved, options)}
+                others = clients.tell_others(overlap, replaced=options["replace_secrets"])
+                told |= {"new": saved.is_new, "secret": f"{_tell_secret(saved, options)}, others {others}"}
             unknown = sorted(set(options["type"] or ()) - set(handlers.catalogue()))
         self.stdout.write("\n".join(_describe(saved)))
         for name in unknown:
@@ -69,10 +70,10 @@ def _read_overlap(hours: float | None) -> timedelta | None:
 
 
 def _tell_secret(saved: clients.Saved, options: dict[str, Any]) -> str:
-    """Say for the audit log what happened to the secrets, without telling one."""
-    made = "generated" if saved.secret else "given" if options["secret"] is not None else "none made"
-    others = "ended" if options["replace_secrets"] else "end later" if options["rotate"] is not None else "kept"
-    return f"{made}, others {others}"
+    """Say for the audit log where the newest secret is from, without telling it."""
+    if saved.secret:
+        return "generated"
+    return "none made" if options["secret"] is None else "given"
 
 
 def _describe(saved: clients.Saved) -> list[str]:
