@@ -4,11 +4,10 @@ In: environment variables, and those of the running stack of `$WAYBILL_HOME` whe
 Out: Django's settings. A missing or malformed variable ends the start with its name. `.env.example` lists them all.
 """
 
-from base64 import b64decode
 from datetime import timedelta
 from pathlib import Path
 
-from environs import Env
+from environs import Env, validate
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -18,15 +17,8 @@ from config import logging as house_logging
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Env()
-
-
-def _key(text: str) -> bytes:
-    """Read a 256-bit key."""
-    key = b64decode(text, validate=True)
-    if len(key) != 32:
-        raise ValueError(f"a key of {len(key)} bytes")
-    return key
-
+for reader in (readers.days, readers.secret_keys, readers.payload_keys):
+    env.add_parser(reader.__name__, reader)
 
 WAYBILL_HOME = env.path("WAYBILL_HOME", BASE_DIR / ".waybill")
 if not env.str("DATABASE_URL", None):
@@ -34,7 +26,7 @@ if not env.str("DATABASE_URL", None):
     env.read_env(str(WAYBILL_HOME / "stack.env"), recurse=False)
 
 # ---------------------------------------------------------------- Django
-SECRET_KEY = env.str("SECRET_KEY")
+SECRET_KEY = env.str("SECRET_KEY", validate=validate.Length(min=1))
 DEBUG = False
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["*"])
 ROOT_URLCONF = "config.urls"
@@ -95,16 +87,18 @@ CSRF_FAILURE_VIEW = "orchestrator.admin.refusing.refuse_forged"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if WAYBILL_BEHIND_TLS else None
 WAYBILL_PRIVATE_BACKENDS = env.bool("WAYBILL_PRIVATE_BACKENDS", True)
 WAYBILL_MASKED_FIELDS: list[str] = env.list("WAYBILL_MASKED_FIELDS", [])
-WAYBILL_TRUSTED_PROXIES: list[str] = env.list("WAYBILL_TRUSTED_PROXIES", [])
+WAYBILL_TRUSTED_PROXIES: list[str] = env.list("WAYBILL_TRUSTED_PROXIES", [], subcast=readers.network)
 SILENCED_SYSTEM_CHECKS = [
     *("security.W002", "security.W003"),  # only the admin needs these two, and wears them: ADMIN_MIDDLEWARE
     *("security.W004", "security.W008"),  # insisting on TLS is the business of the proxy that ends it
 ]
 LOGGING_CONFIG = None
-house_logging.configure(level=env.str("LOG_LEVEL", "INFO"))
+house_logging.configure(
+    level=env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]))
+)
 
 # ---------------------------------------------------------------- parts
-WAYBILL_ROLE = env.str("WAYBILL_ROLE", "command", validate=lambda role: role in {"web", "worker", "beat", "command"})
+WAYBILL_ROLE = env.str("WAYBILL_ROLE", "command", validate=validate.OneOf(["web", "worker", "beat", "command"]))
 WAYBILL_ALIVE_FILE = env.str("WAYBILL_ALIVE_FILE", "")
 DATABASES = {"default": env.dj_db_url("DATABASE_URL")}
 _database = DATABASES["default"]
@@ -162,7 +156,8 @@ SPECTACULAR_SETTINGS = {
 }
 
 # ---------------------------------------------------------------- credentials
-WAYBILL_SECRET_KEYS = env.dict("WAYBILL_SECRET_KEYS", {"1": SECRET_KEY})  # key id → key; the last one signs and hashes
+# Key id → key; the last one signs and hashes.
+WAYBILL_SECRET_KEYS: dict[str, str] = env.secret_keys("WAYBILL_SECRET_KEYS", "") or {"1": SECRET_KEY}
 WAYBILL_TOKEN_SECONDS = env.int("WAYBILL_TOKEN_SECONDS", 3600)
 WAYBILL_TOKEN_ISSUER = env.str("WAYBILL_TOKEN_ISSUER", "waybill")
 WAYBILL_TOKEN_AUDIENCE = env.str("WAYBILL_TOKEN_AUDIENCE", "waybill")
@@ -178,11 +173,11 @@ WAYBILL_METRICS_TOKEN = env.str("WAYBILL_METRICS_TOKEN", "")
 OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", "")  # traces; the SDK reads its other variables
 
 # Keys that payloads and results are encrypted with at rest: id → 32 bytes in base64. The last one seals, unless told.
-WAYBILL_PAYLOAD_KEYS: dict[str, bytes] = env.dict("WAYBILL_PAYLOAD_KEYS", {}, subcast_values=_key)
+WAYBILL_PAYLOAD_KEYS: dict[str, bytes] = env.payload_keys("WAYBILL_PAYLOAD_KEYS", "")
 WAYBILL_PAYLOAD_KEY_ID = env.str(
     "WAYBILL_PAYLOAD_KEY_ID",
     next(reversed(WAYBILL_PAYLOAD_KEYS), ""),
-    validate=lambda key: not key or key in WAYBILL_PAYLOAD_KEYS,
+    validate=validate.OneOf(["", *WAYBILL_PAYLOAD_KEYS]),
 )
 
 # ---------------------------------------------------------------- doors
@@ -190,8 +185,8 @@ WAYBILL_MAX_BODY_BYTES = env.int("WAYBILL_MAX_BODY_BYTES", 32 * 1024 * 1024)
 WAYBILL_MAX_MESSAGES = env.int("WAYBILL_MAX_MESSAGES", 10_000)
 WAYBILL_IDEMPOTENCY_HOURS = env.float("WAYBILL_IDEMPOTENCY_HOURS", 24.0)
 WAYBILL_IDEMPOTENCY_WAIT_SECONDS = env.float("WAYBILL_IDEMPOTENCY_WAIT_SECONDS", 10.0)
-WAYBILL_CLEAR_AFTER_DAYS: dict[str, float] = env.dict("WAYBILL_CLEAR_AFTER_DAYS", {}, subcast_values=float)
-WAYBILL_DELETE_AFTER_DAYS: dict[str, float] = env.dict("WAYBILL_DELETE_AFTER_DAYS", {}, subcast_values=float)
+WAYBILL_CLEAR_AFTER_DAYS: dict[str, float] = env.days("WAYBILL_CLEAR_AFTER_DAYS", "")
+WAYBILL_DELETE_AFTER_DAYS: dict[str, float] = env.days("WAYBILL_DELETE_AFTER_DAYS", "")
 WAYBILL_POLL_TIMEOUT_SECONDS = env.float("WAYBILL_POLL_TIMEOUT_SECONDS", 115.0)
 WAYBILL_POLL_EXPIRY_SECONDS = env.int("WAYBILL_POLL_EXPIRY_SECONDS", 14_400)
 WAYBILL_WEB_THREADS = env.int("WAYBILL_WEB_THREADS", 8)
