@@ -68,11 +68,13 @@ def _parameters(after: uuid.UUID) -> dict[str, Any]:
     }
 
 
-# A cleared message has nothing to seal. A result may have been written under a later key than its payload.
+# A cleared message has nothing to seal. A result may have been written under another key than its payload, or under
+# none: while keys change, the process that took the message in is not always told the same as the one that ended it.
 _WRONG = """
 payload <> '' AND (
     payload_key_id IS DISTINCT FROM %(key)s
-    OR (starts_with(result, %(mark)s) AND NOT coalesce(starts_with(result, %(right)s), false))
+    OR (result <> '' AND CASE WHEN %(right)s::text IS NULL
+        THEN starts_with(result, %(mark)s) ELSE NOT starts_with(result, %(right)s) END)
 )
 """
 

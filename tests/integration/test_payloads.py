@@ -195,6 +195,25 @@ def test_encryption_can_be_ended(settings: Any) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("writes", ["", "k1"])
+def test_a_result_under_another_key_than_its_payload_comes_along(settings: Any, writes: str) -> None:
+    keys = {"k1": FIRST, "k2": SECOND}
+    use(settings, "k2", **keys)
+    engine.hand_in(client_id=factories.make_account().id, message_type="Echo", payloads=[{}])
+    message = Message.objects.get()
+    use(settings, writes, **keys)  # a worker that is still told so ends it
+    result = payloads.seal('{"ok":true}', message_id=message.id, part=Part.RESULT)
+    Message.objects.update(status=Status.COMPLETE, processed_at=message.received_at, result=result)
+    use(settings, "k2", **keys)
+
+    said = reseal()
+
+    message.refresh_from_db()
+    assert said == ["resealed: 1 messages, with key k2"]
+    assert (message.result or "").startswith("sealed:k2:")
+
+
+@pytest.mark.django_db
 def test_what_is_open_is_left_and_named(settings: Any) -> None:
     use(settings, "")
     engine.hand_in(client_id=factories.make_account().id, message_type="Echo", payloads=[{}, {}])
