@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from statistics import median
+from statistics import mean, median
 
 import psycopg
 
@@ -22,9 +22,11 @@ WHERE status = 'Queued' AND lane = 'Echo' AND turn <= %(upto)s
 def deep_queue(running: Running, *, short: bool) -> list[Figure]:
     """P10: a claim of 500 from 1,000,000 queued, and beside 300,000 dead index entries, beside one from an empty table.
 
-    The claims of a drain go on from its last turn; its first one, and one after a wake-up, looks at everything.
+    The claims of a drain go on from its last turn. Its first one looks at everything, unless such looks have become
+    slow: what that costs is the mean of those that ten a second, so many seconds long, make.
     """
-    queued, dead, times = (5_000, 2_000, 3) if short else (1_000_000, 300_000, 20)
+    queued, dead, times = (50_000, 2_000, 3) if short else (1_000_000, 300_000, 20)
+    wake_ups = 10 if short else 100
     with databases.database(running, "claims") as site, psycopg.connect(site.database_url, autocommit=True) as ledger:
         alone = 1000 * median(claim(site, "alone", times=times))
         bulk_data.empty(ledger)
@@ -35,11 +37,13 @@ def deep_queue(running: Running, *, short: bool) -> list[Figure]:
             ledger.execute(CARRY_OUT, {"upto": dead})
             first = 1000 * median(claim(site, "take", times=times))
             further = 1000 * median(claim(site, "take", times=times, floor=dead))
+            woken = 1000 * mean(claim(site, "woken", times=wake_ups))
     return [
         Figure("P10", f"claim of {CLAIM} from an otherwise empty table: median", alone, "ms"),
         Figure("P10", f"with {queued:,} queued", deep, "ms", deep / alone, "≤ 3"),
         Figure("P10", f"beside {dead:,} dead entries, held: a drain's claims", further, "ms", further / alone, "≤ 3"),
-        Figure("P10", "the same: its first claim, at everything", first, "ms", first / alone, "≤ 3"),
+        Figure("P10", "the same: drains' first claims, mean of ten seconds", woken, "ms", woken / alone, "≤ 3"),
+        Figure("P10", "the same: one that looks at everything, as one in fifty does", first, "ms", first / alone),
     ]
 
 
