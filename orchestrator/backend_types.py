@@ -166,7 +166,7 @@ def compile_schema(schema: Any) -> schemas.PayloadSchema:
     try:
         return schemas.from_json_schema(schema)
     except ValueError as broken:
-        raise Refused("schema", f"not a JSON Schema: {_first_line(broken)}") from broken
+        raise Refused("schema", f"not a JSON Schema: {str(broken).splitlines()[0]}") from broken
 
 
 def seal_headers(headers: Headers) -> bytes | None:
@@ -254,7 +254,3 @@ def _check_headers(headers: Headers) -> None:
             raise Refused("headers", f"the value of header {name} must be printable ASCII on one line")
         if name.lower() in backends.OURS | backends.FRAMING:
             raise Refused("headers", f"header {name} is set by Waybill itself")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -21,11 +21,13 @@ class Deafness:
         """A wake-up came: begin anew."""
         self._since = None
 
-    def is_certain(self, *, waiting_queues: Collection[str]) -> bool:
-        """Take in the queues of the lanes that wait now; tell whether they have waited too long without a wake-up."""
-        if self._queues.isdisjoint(waiting_queues):
+    def note_waiting(self, queues: Collection[str]) -> None:
+        """Take in the Celery queues of the lanes that wait now: if none is this process's, begin anew."""
+        if self._queues.isdisjoint(queues):
             self._since = None
-            return False
-        now = time.monotonic()
-        self._since = self._since or now
-        return now - self._since >= settings.WAYBILL_DEAF_AFTER
+        elif self._since is None:
+            self._since = time.monotonic()
+
+    def is_certain(self) -> bool:
+        """Tell whether work has waited too long without a wake-up."""
+        return self._since is not None and time.monotonic() - self._since >= settings.WAYBILL_DEAF_AFTER

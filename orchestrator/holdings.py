@@ -1,7 +1,7 @@
 """What this worker process has claimed and not yet recorded.
 
-In: claims, as the drains make them. Out: may a drain claim now, is a claim's lease still good, which claims has a flush
-finished. Called by the drains, processing, the recorder and housekeeping; safe from any thread.
+In: claims, as the drains make them. Out: may a drain claim now, is a claim's lease still good, which claims end with
+a flush. Called by the drains, processing, the recorder and housekeeping; safe from any thread.
 """
 
 import threading
@@ -118,13 +118,16 @@ class Holdings:
 
     # ------------------------------------------------------------ recording
 
-    def finished_by(self, outcomes: Iterable[Outcome]) -> list[int]:
-        """Return the claims that would hold nothing more once these outcomes are recorded."""
+    def mark_ending(self, outcomes: Iterable[Outcome]) -> list[int]:
+        """Return the claims that hold nothing more once these outcomes are recorded, and know them to end by that.
+
+        Until then a renewal that no longer finds them has not lost them, see `renewed`.
+        """
         reported = Counter(outcome.claim_id for outcome in outcomes)
         with self._condition:
-            finished = [claim_id for claim_id, n in reported.items() if self._open.get(claim_id, 0) <= n]
-            self._ending.update(finished)
-            return finished
+            ending = [claim_id for claim_id, n in reported.items() if self._open.get(claim_id, 0) <= n]
+            self._ending.update(ending)
+            return ending
 
     def subtract(self, outcomes: Sequence[Outcome]) -> None:
         """Hold the recorded messages no more."""

@@ -147,6 +147,7 @@ class Housekeeping:
     def _exit_if_deaf(self, waiting_queues: list[str], *, broker_answers: bool) -> None:
         """An idle worker that sees work of its own waiting, wakes it, and is never woken, has lost its ears."""
         idle = self._process.is_idle() and broker_answers
-        if self._deafness.is_certain(waiting_queues=waiting_queues if idle else []):
+        self._deafness.note_waiting(waiting_queues if idle else [])
+        if self._deafness.is_certain():
             log.critical("no wake-up reaches this process: it ends, to be started anew")
             os._exit(os.EX_TEMPFAIL)

@@ -127,7 +127,7 @@ class Recorder:
         while True:
             try:
                 freshness.look_after_connection()
-                outcomes.flush(batch, finished_claims=self._holdings.finished_by(batch))
+                outcomes.flush(batch, finished_claims=self._holdings.mark_ending(batch))
             except Exception as error:  # noqa: BLE001 - whatever it is, the outcomes must not be dropped
                 passing = database_errors.is_passing(error)
                 log.warning("flush failed, trying again", outcomes=len(batch), passing=passing, error=repr(error))

@@ -484,9 +484,20 @@ def test_a_broker_that_does_not_answer_makes_nobody_deaf(
 def test_a_wake_up_proves_that_a_worker_hears() -> None:
     with override_settings(WAYBILL_DEAF_AFTER=0.05):
         deafness = Deafness(queues=["waybill"])
-        assert not deafness.is_certain(waiting_queues=["waybill"])
-        eventually(lambda: deafness.is_certain(waiting_queues=["waybill"]), what="certainty")
+        deafness.note_waiting(["waybill"])
+        eventually(deafness.is_certain, what="certainty")
 
         deafness.note_wake_up()
 
-        assert not deafness.is_certain(waiting_queues=["waybill"])
+        assert not deafness.is_certain()
+
+
+def test_what_waits_for_others_proves_nothing() -> None:
+    with override_settings(WAYBILL_DEAF_AFTER=0.0):
+        deafness = Deafness(queues=["waybill"])
+        deafness.note_waiting(["waybill"])
+        assert deafness.is_certain()
+
+        deafness.note_waiting(["another"])
+
+        assert not deafness.is_certain()
