@@ -15,8 +15,7 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path, reverse
 from django.views.decorators.http import require_GET
 
-from orchestrator import board, breakers, trends
-from orchestrator.admin import standing
+from orchestrator import board, breakers, standing, trends
 from orchestrator.board import Count, LaneNow, WorkerNow
 from orchestrator.breakers import BreakerState
 from orchestrator.trends import Rate, Rates, Span

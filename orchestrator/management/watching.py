@@ -12,12 +12,21 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator import board, breakers, trends
+from orchestrator import amounts, board, breakers, standing, trends
 from orchestrator.board import Count, LaneNow, WorkerNow
 from orchestrator.breakers import BreakerState
+from orchestrator.standing import LaneStanding, WorkerStanding
 from orchestrator.trends import Rate, Rates
 
 _NONE = "-"
+_COLOURS: dict[LaneStanding | WorkerStanding, str] = {  # green, unless told
+    LaneStanding.PAUSED: "yellow",
+    LaneStanding.BROKEN: "red",
+    LaneStanding.HELD: "yellow",
+    WorkerStanding.SILENT: "red",
+    WorkerStanding.DRAINING: "yellow",
+    WorkerStanding.DRAINED: "yellow",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +53,11 @@ def read() -> Figures:
 
 def draw(figures: Figures) -> RenderableType:
     """Draw one look."""
-    whole, alive = figures.rates.whole, sum(worker.is_alive for worker in figures.workers)
+    whole = figures.rates.whole
+    workers = amounts.tell(sum(worker.is_alive for worker in figures.workers), "worker")
     head = Text.assemble(
         ("Waybill ", "bold"),
-        f"{figures.at:%H:%M:%S} UTC · {alive} workers · {_number(whole.a_minute)} done a minute · ",
+        f"{figures.at:%H:%M:%S} UTC · {workers} · {_number(whole.a_minute)} done a minute · ",
         f"{_share(whole.failure_rate)} failed",
     )
     return Group(head, "", _lanes(figures), "", _workers(figures.workers))
@@ -59,7 +69,7 @@ def _lanes(figures: Figures) -> RenderableType:
         rate = figures.rates.lanes.get(lane.name) or Rate()
         table.add_row(
             lane.name,
-            _state(lane, figures.breakers.get(lane.name)),
+            _paint(standing.of_lane(lane, figures.breakers.get(lane.name))),
             _count(lane.queued),
             _count(lane.retrying),
             _seconds(lane.oldest),
@@ -78,7 +88,7 @@ def _workers(workers: Sequence[WorkerNow]) -> RenderableType:
         held = ", ".join(f"{lane} {number:,}" for lane, number in sorted(worker.holds.items()))
         table.add_row(
             f"{worker.host}:{worker.pid}",
-            _standing(worker),
+            _paint(standing.of_worker(worker)),
             held or _NONE,
             _seconds(worker.silent),
             _seconds((datetime.now(UTC) - worker.started_at).total_seconds()),
@@ -94,18 +104,8 @@ def _table(*columns: str, text: Sequence[str] = ("lane", "state")) -> Table:
     return table
 
 
-def _state(lane: LaneNow, breaker: BreakerState | None) -> Text:
-    if lane.paused:
-        return Text("paused", "yellow")
-    if breaker is not None and breaker.broken:
-        return Text("broken", "red")
-    return Text("open", "green")
-
-
-def _standing(worker: WorkerNow) -> Text:
-    if not worker.is_alive:
-        return Text("silent", "red")
-    return Text("draining", "yellow") if worker.draining else Text("working", "green")
+def _paint(state: LaneStanding | WorkerStanding) -> Text:
+    return Text(state, _COLOURS.get(state, "green"))
 
 
 def _count(count: Count) -> str:

@@ -66,9 +66,17 @@ class TestWorker:
 
         assert AuditEntry.objects.get().outcome == "refused"
 
-    def test_is_listed(self) -> None:
+    def test_is_listed_with_what_it_is_about(self) -> None:
         engine.hand_in(client_id=factories.make_client().pk, payloads=[{}] * 3)
         Worker.objects.create(id=engine.WORKER, host="here", pid=7, queues=[], draining=True)
+        idle, drained = (
+            Worker.objects.create(id=uuid.uuid4(), host="there", pid=pid, queues=[], draining=pid == 9)
+            for pid in (8, 9)
+        )
         engine.claim("Echo", limit=2)
 
-        assert run("worker", "list") == f"{engine.WORKER} here:7 alive, draining, holds Echo 2\n"
+        assert run("worker", "list").splitlines() == [
+            f"{engine.WORKER} here:7 draining, holds Echo 2",
+            f"{idle.id} there:8 idle, holds nothing",
+            f"{drained.id} there:9 drained, holds nothing",
+        ]

@@ -35,24 +35,27 @@ def test_shows_what_waits_what_runs_and_who_holds_it() -> None:
 
     shown = top()
 
-    assert row_of(shown, "Echo")[1:3] == ["open", "3"]
+    assert row_of(shown, "Echo")[1:3] == ["working", "3"]
     assert "here:4711" in shown
     assert "working" in row_of(shown, "here:4711")
-    assert "1 workers" in shown
+    assert "1 worker ·" in shown
 
 
 @pytest.mark.django_db
 def test_shows_lanes_that_give_nothing_and_workers_that_are_lost() -> None:
-    engine.hand_in(client_id=1)
-    Lane.objects.update(paused=True)
+    engine.hand_in(client_id=1, payloads=[{}] * 2)
     Worker.objects.create(id=engine.WORKER, host="here", pid=4711, draining=True)
+    Worker.objects.create(id="00000000-0000-7000-8000-000000000008", host="here", pid=4712, draining=True)
     Worker.objects.create(id="00000000-0000-7000-8000-000000000009", host="there", pid=1)
     engine.run("UPDATE orchestrator_worker SET heartbeat_at = now() - interval '1 hour' WHERE host = 'there'")
+    engine.claim("Echo", limit=1)
+    Lane.objects.update(paused=True)
 
     shown = top()
 
     assert row_of(shown, "Echo")[1] == "paused"
     assert row_of(shown, "here:4711")[1] == "draining"
+    assert row_of(shown, "here:4712")[1] == "drained"
     assert row_of(shown, "there:1")[1] == "silent"
 
 

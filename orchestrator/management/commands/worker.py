@@ -7,10 +7,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from orchestrator import audit, board, workers
+from orchestrator import audit, board, standing, workers
 from orchestrator.board import WorkerNow
 from orchestrator.management.errors import told_in_one_line
 from orchestrator.models import AuditAction
+from orchestrator.standing import WorkerStanding
 
 
 class Command(BaseCommand):
@@ -49,7 +50,7 @@ def _change(word: str, worker: str) -> str:
 
 
 def _describe(worker: WorkerNow) -> str:
-    alive = "alive" if worker.is_alive else f"silent for {worker.silent:.0f} s"
-    draining = ", draining" if worker.draining else ""
+    state = standing.of_worker(worker)
+    since = f" for {worker.silent:.0f} s" if state is WorkerStanding.SILENT else ""
     holds = ", ".join(f"{lane} {number}" for lane, number in worker.holds.items()) or "nothing"
-    return f"{worker.id} {worker.host}:{worker.pid} {alive}{draining}, holds {holds}"
+    return f"{worker.id} {worker.host}:{worker.pid} {state}{since}, holds {holds}"

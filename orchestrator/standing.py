@@ -1,6 +1,6 @@
 """In one word each: how a lane, a back end, a breaker, a worker stands.
 
-In: live figures. Out: words for the desk, which its style sheet colours. Called by the dashboard and the desk's pages.
+In: live figures. Out: words, which the desk's style sheet colours. Called by the dashboard and the commands.
 """
 
 from enum import StrEnum
@@ -38,7 +38,7 @@ class WorkerStanding(StrEnum):
     """What a worker process is about."""
 
     SILENT = "silent"  # for longer than a lease: what it held goes to others
-    DRAINED = "drained"
+    DRAINED = "drained"  # told to claim no more, and nothing is left of what it held
     DRAINING = "draining"
     WORKING = "working"
     IDLE = "idle"
