@@ -10,7 +10,7 @@ import functools
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from enum import Enum
 from typing import TypeVar
@@ -27,6 +27,11 @@ log = structlog.get_logger(__name__)
 _Result = TypeVar("_Result")
 
 
+COLUMNS = """message.id, message.request_id, message.client_id, message.type, message.lane, message.processed_at,
+    extract(epoch FROM message.processed_at - message.received_at)::float8"""
+"""What the statements that end messages return of each: the fields that a `Finished` begins with, in their order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """A message that has just reached its final status. `result` is JSON text.
@@ -38,10 +43,11 @@ class Finished:
     request_id: uuid.UUID
     client_id: int
     type: str
-    status: Status
+    lane: str
     processed_at: datetime
-    seconds: float = 0.0
-    lane: str = ""
+    seconds: float
+    _: KW_ONLY
+    status: Status
     failure_kind: FailureKind | None = None
     result: str | None = None
     errors: tuple[str, ...] = ()

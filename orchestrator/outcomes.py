@@ -142,7 +142,7 @@ def halt_failed(
 
 
 # By primary key; the fence is the second line of WHERE. No update of a message is HOT, so each gets exactly one.
-_WRITE = """
+_WRITE = f"""
 UPDATE orchestrator_message AS message SET
     status = written.status,
     failure_kind = written.failure_kind,
@@ -160,9 +160,8 @@ FROM unnest(%(ids)s::uuid[], %(claims)s::bigint[], %(statuses)s::text[], %(kinds
     AS written (id, claim_id, status, failure_kind, result, errors, attempts, losses, delay, turn)
 WHERE message.id = written.id
   AND message.claim_id = written.claim_id AND message.status = %(processing)s
-RETURNING message.id, message.request_id, message.client_id, message.type, message.processed_at, message.lane,
-    extract(epoch FROM message.processed_at - message.received_at)::float8
-"""
+RETURNING {finishing.COLUMNS}
+"""  # noqa: S608 - the pieces are ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +205,12 @@ def _write_messages(
     for columns in cursor.fetchall():
         outcome, row = written[columns[0]]
         if row.status in FINAL:
-            finished.append(_finished(columns, outcome, row))
+            finished.append(
+                Finished(*columns, status=row.status, failure_kind=row.kind, result=outcome.result, errors=row.errors)
+            )
         else:
-            put_back.append((outcome.ending, columns[3], columns[5]))
+            _, _, _, message_type, lane, *_ = columns
+            put_back.append((outcome.ending, message_type, lane))
     if put_back:
         transaction.on_commit(functools.partial(_measure, put_back))
     return finished
@@ -218,23 +220,6 @@ def _measure(put_back: Sequence[tuple[Ending, str, str]]) -> None:
     for (ending, message_type, lane), n in Counter(put_back).items():
         event = Event.RETRIED if ending is Ending.RETRY else Event.RETURNED
         measures.count(event, n, of_type=message_type, lane=lane)
-
-
-def _finished(columns: tuple[Any, ...], outcome: Outcome, row: _Row) -> Finished:
-    message_id, request_id, client_id, message_type, processed_at, lane, seconds = columns
-    return Finished(
-        message_id=message_id,
-        request_id=request_id,
-        client_id=client_id,
-        type=message_type,
-        status=row.status,
-        processed_at=processed_at,
-        lane=lane,
-        seconds=seconds,
-        failure_kind=row.kind,
-        result=outcome.result,
-        errors=row.errors,
-    )
 
 
 def _columns(outcomes: Sequence[Outcome], rows: Sequence[_Row], *, final: Mapping[uuid.UUID, int]) -> dict[str, Any]:

@@ -7,9 +7,9 @@ housekeeping thread of every worker process, leader-free: SKIP LOCKED keeps two 
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from django.conf import settings
@@ -20,7 +20,7 @@ from orchestrator import database_errors, failpoints, finishing, handlers, locki
 from orchestrator.failpoints import Place
 from orchestrator.finishing import Effects, Finished
 from orchestrator.handlers import Kind
-from orchestrator.lifecycle import WORDS, FailureKind, Status
+from orchestrator.lifecycle import FINAL, WORDS, FailureKind, Status
 from orchestrator.measures import Event
 
 log = structlog.get_logger(__name__)
@@ -66,7 +66,7 @@ ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 
 # message_claimed finds them. `losses` counts every loss; only those alone condemn; calls (%(exempt)s) are our own code.
-_GIVE_BACK = """
+_GIVE_BACK = f"""
 WITH held AS MATERIALIZED (
     SELECT id, request_id, type = ANY (%(exempt)s) AS exempt, request_id = ANY (%(stopped)s) AS stopped,
         (SELECT clock FROM orchestrator_lane WHERE name = %(lane)s)
@@ -88,9 +88,8 @@ UPDATE orchestrator_message AS message SET
     turn = CASE WHEN judged.stopped OR condemned THEN request.total - request.open ELSE judged.turn END,
     claim_id = NULL
 FROM judged JOIN orchestrator_request AS request ON request.id = judged.request_id WHERE message.id = judged.id
-RETURNING message.id, message.request_id, message.client_id, message.type, message.status,
-    extract(epoch FROM message.processed_at - message.received_at)::float8, message.processed_at
-"""
+RETURNING message.status, {finishing.COLUMNS}
+"""  # noqa: S608 - the pieces are ours
 
 # The head of each lane by message_claimable, one index probe a lane and kind. `floors.py` says where it begins; for
 # suspects, which the others pass by, at everything. A lane that may give nothing now has nothing to be woken for: one
@@ -111,6 +110,14 @@ WHERE NOT lane.paused AND NOT EXISTS (
     WHERE head.received_at < now() - %(stale)s * interval '1 second'
 )
 """
+
+
+class _LostClaim(NamedTuple):
+    """A claim that nobody renewed, locked; `alone`: it held one suspect and nothing else."""
+
+    claim_id: int
+    lane: str
+    alone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,46 +158,48 @@ def give_back_lost_claims() -> set[str]:
 def _give_back_one(effects: Effects) -> str | None:
     """One unit of work; returns the lane, None when no claim is lost.
 
-    Locks in the house's order: claim → requests (by id) → messages → effects.
+    Locks in the house's order: claim → requests (by id) → messages → client lanes → effects.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         _bound(cursor)
-        cursor.execute(_LOST_CLAIM, {"heartbeat": settings.WAYBILL_HEARTBEAT})
-        found = cursor.fetchone()
-        if found is None:
+        lost = _lock_lost_claim(cursor)
+        if lost is None:
             return None
-        claim_id, lane, alone = found
-        requests = locking.lock_requests(cursor, _requests_of(cursor, claim_id))
-        rows = _give_back(cursor, claim_id=claim_id, lane=lane, alone=alone, stopped=requests.stopped)
-        finished = [_finished(columns, lane=lane) for columns in rows if columns[-1] is not None]
-        finished += outcomes.halt_failed(cursor, finished, halting=requests.halting)
-        finishing.settle(cursor, finished, effects=effects)
-        cursor.execute("DELETE FROM orchestrator_claim WHERE id = %s", (claim_id,))
+        requests = locking.lock_requests(cursor, _requests_of(cursor, lost))
+        finished, rescued = _give_back(cursor, lost, stopped=requests.stopped)
+        halted = outcomes.halt_failed(cursor, finished, halting=requests.halting)
+        finishing.settle(cursor, [*finished, *halted], effects=effects)
+        cursor.execute("DELETE FROM orchestrator_claim WHERE id = %s", (lost.claim_id,))
         failpoints.pass_by(Place.GIVING_BACK)
-    for message_type, n in Counter(columns[3] for columns in rows if columns[-1] is None).items():
-        measures.count(Event.RESCUED, n, of_type=message_type, lane=lane)
-    log.warning("lost claim given back", claim_id=claim_id, lane=lane, alone=alone, messages=len(rows))
-    return str(lane)
+    for message_type, n in rescued.items():
+        measures.count(Event.RESCUED, n, of_type=message_type, lane=lost.lane)
+    log.warning("lost claim given back", **lost._asdict(), messages=len(finished) + rescued.total())
+    return lost.lane
 
 
-def _requests_of(cursor: CursorWrapper, claim_id: int) -> set[uuid.UUID]:
+def _lock_lost_claim(cursor: CursorWrapper) -> _LostClaim | None:
+    cursor.execute(_LOST_CLAIM, {"heartbeat": settings.WAYBILL_HEARTBEAT})
+    found = cursor.fetchone()
+    return _LostClaim._make(found) if found else None
+
+
+def _requests_of(cursor: CursorWrapper, lost: _LostClaim) -> set[uuid.UUID]:
     cursor.execute(
         "SELECT DISTINCT request_id FROM orchestrator_message"
         " WHERE claim_id = %(claim_id)s AND status = %(processing)s",
-        {"claim_id": claim_id, **WORDS},
+        {"claim_id": lost.claim_id, **WORDS},
     )
     return {request_id for (request_id,) in cursor.fetchall()}
 
 
 def _give_back(
-    cursor: CursorWrapper, *, claim_id: int, lane: str, alone: bool, stopped: Iterable[uuid.UUID]
-) -> list[tuple[Any, ...]]:
+    cursor: CursorWrapper, lost: _LostClaim, *, stopped: Iterable[uuid.UUID]
+) -> tuple[list[Finished], Counter[str]]:
+    """Give back what a claim holds; return the messages that are final by that, and how many are Queued, by type."""
     cursor.execute(
         _GIVE_BACK,
         {
-            "claim_id": claim_id,
-            "lane": lane,
-            "alone": alone,
+            **lost._asdict(),
             "stopped": list(stopped),
             "exempt": [known.name for known in handlers.catalogue().values() if known.kind is Kind.HTTP],
             "condemning": settings.WAYBILL_LOSSES_ALONE,
@@ -199,24 +208,22 @@ def _give_back(
             **WORDS,
         },
     )
-    return list(cursor.fetchall())
+    finished: list[Finished] = []
+    rescued: Counter[str] = Counter()
+    for word, *columns in cursor.fetchall():
+        status = Status(word)
+        if status in FINAL:
+            finished.append(_finished(columns, status))
+        else:
+            _, _, _, message_type, *_ = columns
+            rescued[message_type] += 1
+    return finished, rescued
 
 
-def _finished(columns: tuple[Any, ...], *, lane: str) -> Finished:
-    message_id, request_id, client_id, message_type, status, seconds, processed_at = columns
-    failed = status == Status.FAILED.value
-    return Finished(
-        message_id=message_id,
-        request_id=request_id,
-        client_id=client_id,
-        type=message_type,
-        status=Status(status),
-        processed_at=processed_at,
-        lane=lane,
-        seconds=seconds,
-        failure_kind=FailureKind.INTERNAL if failed else None,
-        errors=(outcomes.INTERNAL_TEXT,) if failed else (),
-    )
+def _finished(columns: Sequence[Any], status: Status) -> Finished:
+    if status is Status.FAILED:
+        return Finished(*columns, status=status, failure_kind=FailureKind.INTERNAL, errors=(outcomes.INTERNAL_TEXT,))
+    return Finished(*columns, status=status)
 
 
 def find_waiting_lanes(floors: Mapping[str, int] | None = None) -> list[WaitingLane]:

@@ -152,18 +152,7 @@ def end_open_tasks(
 ) -> list[Finished]:
     """End open tasks with their messages: those of a state, the one of that number, or all. Return the messages."""
     cursor.execute(_END_TASKS, asdict(row) | {"request": request_id, "state": state, "number": number} | WORDS)
-    return [
-        Finished(
-            message_id=message_id,
-            request_id=request_id,
-            client_id=client_id,
-            type=message_type,
-            status=Status.COMPLETE,
-            processed_at=processed_at,
-            seconds=seconds,
-        )
-        for message_id, client_id, message_type, processed_at, seconds in cursor.fetchall()
-    ]
+    return [Finished(*columns, status=Status.COMPLETE) for columns in cursor.fetchall()]
 
 
 def complete_request(cursor: CursorWrapper, *, request_id: uuid.UUID) -> None:
@@ -258,14 +247,14 @@ WITH message AS (
         turn = (SELECT total - open FROM orchestrator_request WHERE id = %(request)s)
     WHERE request_id = %(request)s AND status = %(processing)s
       AND (%(state)s::int IS NULL OR state_number = %(state)s) AND (%(number)s::int IS NULL OR number = %(number)s)
-    RETURNING id, client_id, type, processed_at, number,
+    RETURNING id, request_id, client_id, type, lane, processed_at, number,
         extract(epoch FROM processed_at - first_started_at)::float8 AS seconds
 ), task AS (
     UPDATE orchestrator_task AS task SET completed_at = %(completed_at)s, completed = %(completed)s
     FROM message
     WHERE task.request_id = %(request)s AND task.number = message.number AND task.completed_at IS NULL
 )
-SELECT id, client_id, type, processed_at, seconds FROM message
+SELECT id, request_id, client_id, type, lane, processed_at, seconds FROM message
 """
 
 _GIVE_CUSTOMER = """

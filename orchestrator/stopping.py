@@ -37,14 +37,13 @@ WHERE id = ANY (%(ids)s) AND stopped_at IS NULL
 """
 
 # message_in_request finds them. Claimed messages are left: their worker skips those that have not begun.
-_CANCEL_QUEUED = """
+_CANCEL_QUEUED = f"""
 UPDATE orchestrator_message AS message SET status = %(cancelled)s, processed_at = statement_timestamp(),
     available_at = NULL, turn = request.total - request.open
 FROM orchestrator_request AS request
 WHERE request.id = ANY (%(ids)s) AND message.request_id = request.id AND message.status = %(queued)s
-RETURNING message.id, message.request_id, message.client_id, message.type, message.processed_at, message.lane,
-    extract(epoch FROM message.processed_at - message.received_at)::float8
-"""
+RETURNING {finishing.COLUMNS}
+"""  # noqa: S608 - the pieces are ours
 
 # The client gets back the turns that it didn't use: its next message stands behind its largest turn still queued, not
 # behind those just cancelled. message_claimable is read backwards from the client's last turn to its largest.
@@ -121,21 +120,9 @@ def stop_locked(cursor: CursorWrapper, request_ids: list[uuid.UUID], *, reason: 
         return []
     cursor.execute(_STOP, {"ids": request_ids, "reason": reason.value})
     cursor.execute(_CANCEL_QUEUED, {"ids": request_ids, **WORDS})
-    rows = cursor.fetchall()
-    _pull_back_turns(cursor, {(client_id, lane) for _, _, client_id, _, _, lane, _ in rows})
-    return [
-        Finished(
-            message_id=message_id,
-            request_id=request_id,
-            client_id=client_id,
-            type=message_type,
-            status=Status.CANCELLED,
-            processed_at=processed_at,
-            lane=lane,
-            seconds=seconds,
-        )
-        for message_id, request_id, client_id, message_type, processed_at, lane, seconds in rows
-    ]
+    cancelled = [Finished(*columns, status=Status.CANCELLED) for columns in cursor.fetchall()]
+    _pull_back_turns(cursor, {(message.client_id, message.lane) for message in cancelled})
+    return cancelled
 
 
 def _pull_back_turns(cursor: CursorWrapper, touched: Iterable[tuple[int, str]]) -> None:

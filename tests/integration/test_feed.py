@@ -45,6 +45,8 @@ def finished(order_id: uuid.UUID, client_id: int) -> Finished:
         request_id=order_id,
         client_id=client_id,
         type=network.TYPE,
+        lane=network.TYPE,
+        seconds=1.0,
         status=Status.FAILED if failed else Status.COMPLETE,
         processed_at=datetime.now(UTC),
         failure_kind=FailureKind.REJECTED if failed else None,
