@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection
@@ -89,9 +89,8 @@ SELECT alive.draining, ARRAY(SELECT id FROM renewed) FROM alive
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """One claimed message, as processing needs it.
+class Claimed(NamedTuple):
+    """One claimed message, as processing needs it; a tuple, for one is made of each row.
 
     `stopped`: its request was stopped or overdue when claimed. `halting`: a failure stops its request.
     """
@@ -162,7 +161,7 @@ def claim(
     }
     rows = _fetch(_CLAIM, asked)
     return Batch(
-        messages=[Claimed(*columns) for _, *columns in rows if columns[0] is not None],
+        messages=[Claimed._make(columns) for _, *columns in rows if columns[0] is not None],
         suspects_wait=rows[0][0],
     )
 
