@@ -39,11 +39,9 @@ def parameters(criteria: Criteria) -> Parameters:
 
 def of_request(criteria: Criteria) -> list[str]:
     """Return what the request's own row must meet. Types and counters spare most requests a look at their messages."""
-    conditions = ["request.client_id = %(client)s"]
+    conditions = _received(criteria, "request.")
     if criteria.ids is not None:
         conditions.append("request.id = ANY (%(ids)s)")
-    if criteria.period is not None:
-        conditions.append("request.received_at >= %(since)s AND request.received_at < %(before)s")
     if criteria.types is not None:
         conditions.append("request.types && %(types)s::text[]")
     if criteria.statuses is not None:
@@ -54,9 +52,7 @@ def of_request(criteria: Criteria) -> list[str]:
 
 def of_message(criteria: Criteria) -> list[str]:
     """Return what one message must meet, all at once; the first condition says that it is the request's."""
-    conditions = ["message.request_id = request.id"]
-    if criteria.types is not None:
-        conditions.append("message.type = ANY (%(types)s)")
+    conditions = ["message.request_id = request.id", *_of_type(criteria, "message.")]
     if criteria.statuses is not None:
         conditions.append("message.status = ANY (%(statuses)s)")
         if criteria.statuses <= UNSUCCESSFUL:
@@ -70,14 +66,21 @@ def of_message(criteria: Criteria) -> list[str]:
 
 def of_unsuccessful(criteria: Criteria) -> list[str]:
     """Return what a message must meet, in columns of its own; its status apart, see `each_status`."""
-    conditions = ["client_id = %(client)s"]
-    if criteria.period is not None:
-        conditions.append("received_at >= %(since)s AND received_at < %(before)s")
-    if criteria.types is not None:
-        conditions.append("type = ANY (%(types)s)")
-    return conditions
+    return _received(criteria, "") + _of_type(criteria, "")
 
 
 def each_status(criteria: Criteria) -> list[str]:
     """Return one condition for each status that is asked for."""
     return [f"status = %(status_{status.name})s" for status in sorted(criteria.statuses or ())]
+
+
+def _received(criteria: Criteria, row: str) -> list[str]:
+    """Return whose a request or message is, and when it was received: both are columns of both."""
+    conditions = [f"{row}client_id = %(client)s"]
+    if criteria.period is not None:
+        conditions.append(f"{row}received_at >= %(since)s AND {row}received_at < %(before)s")
+    return conditions
+
+
+def _of_type(criteria: Criteria, row: str) -> list[str]:
+    return [] if criteria.types is None else [f"{row}type = ANY (%(types)s)"]
