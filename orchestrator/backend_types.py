@@ -213,21 +213,25 @@ def _build(row: _Row) -> handlers.MessageType | None:
 
 
 def _check_url(url: str) -> None:
+    """Raise `Refused`, in words that don't repeat the URL: it may hold what must not be in a log."""
     try:
         urllib.parse.urlsplit(url).port  # noqa: B018 - raises for what the other one lets through
         parsed = httpx2.URL(url)
     except (httpx2.InvalidURL, ValueError) as broken:
-        raise Refused("url", f"not a URL: {url!r}") from broken
+        raise Refused("url", f"not a URL: {_LIKE}") from broken
     if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.port == 0:
-        raise Refused("url", f"the URL must be like http://host/path or https://host/path: {url!r}")
-    try:
-        destinations.check(parsed.host)
-    except destinations.Forbidden as forbidden:
-        raise Refused("url", str(forbidden)) from forbidden
+        raise Refused("url", _LIKE)
     if parsed.userinfo:
         raise Refused("url", "the URL must not hold credentials: give an Authorization header instead")
+    try:
+        destinations.check(parsed.raw_host.decode("ascii"))  # as it is sent: other alphabets are spelled out
+    except (destinations.NoHost, destinations.Forbidden) as unusable:
+        raise Refused("url", str(unusable)) from unusable
     if len(url) > _LONGEST_URL or not url.isprintable() or " " in url or parsed.fragment:
         raise Refused("url", f"the URL must have at most {_LONGEST_URL} characters, no spaces and no fragment")
+
+
+_LIKE = "the URL must be like http://host/path or https://host/path"
 
 
 def _check_limits(changes: Changes) -> None:

@@ -284,6 +284,13 @@ class TestBackend:
             (["--url", "http://"], "the URL must be like"),
             (["--url", "http://p:99999/"], "URL"),
             (["--url", "http://user:word@p/"], "must not hold credentials"),
+            (["--url", "http://x..y/"], "x..y is no host"),
+            (["--url", "http://-/"], "- is no host"),
+            (["--url", "http://169%2e254%2e169%2e254/"], "is no host"),
+            (["--url", "http://[::169.254.169.254]/"], "metadata service"),
+            (["--url", "http://[::ffff:a9fe:a9fe]/"], "metadata service"),
+            (["--url", "http://169\N{IDEOGRAPHIC FULL STOP}254.169.254/"], "metadata service"),
+            (["--url", "http://0251.254.43518/"], "metadata service"),
             (["--url", "http://p/a b"], "no spaces"),
             (["--url", "http://p/\n"], "URL"),
             (["--url", "http://[p/"], "URL"),
@@ -309,6 +316,18 @@ class TestBackend:
         assert text in str(refused.value)
         assert "\n" not in str(refused.value)
         assert not Backend.objects.exists()
+
+    def test_keeps_its_url_when_the_new_one_is_refused_and_the_log_says_who_tried(self) -> None:
+        run("backend", "Parcel", "--url", "http://p/")
+
+        for url in ("http://[::ffff:a9fe:a9fe]/", "ftp://user:hidden@p/", "http://user:hidden@[p/"):
+            with pytest.raises(CommandError):
+                run("backend", "Parcel", "--url", url)
+
+        assert Backend.objects.get().url == "http://p/"
+        entries = AuditEntry.objects.filter(object_type="backend", object_id="Parcel", outcome="refused")
+        assert len(entries) == 3
+        assert "hidden" not in str([entry.detail for entry in entries])
 
     @pytest.mark.parametrize("name", ["", "a/b", "a?b", " a", "a\n", "x" * 101])
     def test_refuses_a_type_that_no_path_can_name(self, name: str) -> None:
