@@ -154,7 +154,8 @@ UPDATE orchestrator_message AS message SET
     claim_id = NULL,
     turn = coalesce(written.turn, message.turn),
     processed_at = CASE WHEN written.status <> %(queued)s THEN statement_timestamp() END
-FROM unnest(%(ids)s::uuid[], %(claims)s::bigint[], %(statuses)s::text[], %(kinds)s::text[], %(results)s::text[],
+FROM unnest(%(ids)s::uuid[], %(claims)s::bigint[], %(statuses)s::text[], %(kinds)s::text[],
+            string_to_array(%(results)s, %(between)s, ''),
             %(errors)s::jsonb[], %(attempts)s::smallint[], %(losses)s::smallint[], %(delays)s::float8[],
             %(turns)s::bigint[])
     AS written (id, claim_id, status, failure_kind, result, errors, attempts, losses, delay, turn)
@@ -228,7 +229,8 @@ def _columns(outcomes: Sequence[Outcome], rows: Sequence[_Row], *, final: Mappin
         "claims": [outcome.claim_id for outcome in outcomes],
         "statuses": [row.status.value for row in rows],
         "kinds": [row.kind.value if row.kind else None for row in rows],
-        "results": [_kept(outcome) for outcome in outcomes],
+        "results": _joined([_kept(outcome) for outcome in outcomes]),
+        "between": _BETWEEN,
         "errors": [Jsonb(row.errors) if row.errors else None for row in rows],
         "attempts": [int(outcome.ending in _BEGUN) for outcome in outcomes],
         # Begun and broken off: it may have reached the back end, which a message without attempts or losses never did.
@@ -244,9 +246,25 @@ def _columns(outcomes: Sequence[Outcome], rows: Sequence[_Row], *, final: Mappin
     }
 
 
-def _kept(outcome: Outcome) -> str | None:
+_BETWEEN = "\x1f"
+"""Stands between two results: a control character, which JSON text has in no place."""
+
+
+def _joined(results: Sequence[str]) -> str:
+    """Put results into one text: the driver quotes an array of texts in Python, by the element.
+
+    Raises ValueError for what is no JSON and would come apart in the wrong place.
+    """
+    joined = _BETWEEN.join(results)
+    if joined.count(_BETWEEN) >= max(len(results), 1):
+        raise ValueError("a result holds a control character, so it is not JSON")
+    return joined
+
+
+def _kept(outcome: Outcome) -> str:
+    """Return the result as the ledger keeps it; nothing where there is none."""
     if outcome.result is None:
-        return None
+        return ""
     return payloads.seal(outcome.result, message_id=outcome.message_id, part=payloads.Part.RESULT)
 
 

@@ -271,15 +271,19 @@ def test_a_flush_that_was_cut_off_before_its_commit_is_repeated_whole() -> None:
 # ---------------------------------------------------------------- halving
 
 
-def test_a_flush_that_fails_is_halved_until_the_culprit_stands_alone() -> None:
+@pytest.mark.parametrize("result", ["\x00", "\x1f", '"one"\x1f"two"'])
+def test_a_flush_that_fails_is_halved_until_the_culprit_stands_alone(result: str) -> None:
+    """PostgreSQL's text can't hold a NUL; the other character stands between two results on their way there."""
     request, claimed = hand_in_and_claim(9)
-    ended = [engine.ended(message) for message in claimed]
-    ended[4] = engine.ended(claimed[4], result="\x00")  # PostgreSQL's text can't hold it
+    ended = [engine.ended(message, result=f'"{number}"') for number, message in enumerate(claimed)]
+    ended[4] = engine.ended(claimed[4], result=result)
 
     flush(*ended)
 
     assert engine.counters_of(request) == {"complete": 8, "failed": 1}
-    culprit = engine.messages_of(request)[4]
+    messages = engine.messages_of(request)
+    assert [message.result for message in messages] == [f'"{n}"' if n != 4 else None for n in range(9)]
+    culprit = messages[4]
     assert (culprit.status, culprit.failure_kind, culprit.errors) == (
         Status.FAILED,
         FailureKind.INTERNAL,
