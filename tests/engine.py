@@ -17,7 +17,7 @@ from django.test import override_settings
 from uuid_utils.compat import uuid7
 
 from orchestrator import handlers, queue, turns
-from orchestrator.handlers import Kind, MessageType
+from orchestrator.handlers import Kind, MessageType, Work
 from orchestrator.lifecycle import ErrorPolicy, Status
 from orchestrator.models import Message, Request
 from orchestrator.outcomes import Ending, Outcome
@@ -119,6 +119,23 @@ def misplaced() -> int:
             " AND earlier.processed_at IS NOT NULL AND earlier.turn < one.turn)"
         )
     )
+
+
+class Held:
+    """A handler that begins and does not end until it is let go: `plain` in the drain's thread, `call` on the loop."""
+
+    def __init__(self) -> None:
+        self.began, self.release = threading.Event(), threading.Event()
+
+    def plain(self, _: Work) -> str:
+        self.began.set()
+        assert self.release.wait(20)
+        return "done"
+
+    async def call(self, _: Work) -> str:
+        self.began.set()
+        await until(self.release)
+        return "done"
 
 
 # ---------------------------------------------------------------- claims and outcomes, by hand

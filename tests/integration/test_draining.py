@@ -1,12 +1,11 @@
 """A drained worker claims no more, finishes what it holds, listens to nothing, and works again when it is told to."""
 
-import threading
 from collections.abc import Callable
 
 import pytest
 
 from orchestrator import board, dispatch, workers
-from orchestrator.handlers import Kind, MessageType, Work
+from orchestrator.handlers import Kind, MessageType
 from orchestrator.lifecycle import Status
 from orchestrator.models import Message, Worker
 from tests import engine, factories
@@ -24,22 +23,16 @@ def client_id() -> int:
 
 
 def test_finishes_what_it_holds_and_claims_no_more(client_id: int, declare: Declare) -> None:
-    began, release = threading.Event(), threading.Event()
-
-    def handle(_: Work) -> str:
-        began.set()
-        assert release.wait(20)
-        return "done"
-
-    lane = declare(handle).name
+    held = engine.Held()
+    lane = declare(held.plain).name
     first = engine.hand_in(client_id=client_id, message_type=lane, payloads=[{}] * 3)
     with engine.running_worker() as worker:
         with engine.draining(worker, lane):
-            assert began.wait(5)
+            assert held.began.wait(5)
             engine.hand_in(client_id=client_id, message_type=lane, payloads=[{}] * 2)
             workers.drain(str(worker.identity.id))
             eventually(lambda: worker.is_drained, what="the heartbeat that reads it")
-            release.set()
+            held.release.set()
         eventually(lambda: engine.statuses_of(first) == [Status.COMPLETE] * 3, what="the end of what it held")
         engine.work_off(worker, lane)
 
@@ -54,21 +47,15 @@ def test_finishes_what_it_holds_and_claims_no_more(client_id: int, declare: Decl
 
 
 def test_lets_its_calls_in_flight_come_back(client_id: int, declare: Declare) -> None:
-    began, release = threading.Event(), threading.Event()
-
-    async def handle(_: Work) -> str:
-        began.set()
-        await engine.until(release)
-        return "done"
-
-    lane = declare(handle, kind=Kind.ASYNC).name
+    held = engine.Held()
+    lane = declare(held.call, kind=Kind.ASYNC).name
     request = engine.hand_in(client_id=client_id, message_type=lane, payloads=[{}] * 3)
     with engine.running_worker() as worker:
         with engine.draining(worker, lane):
-            assert began.wait(5)
+            assert held.began.wait(5)
             worker.obey(draining=True)
         assert board.read_workers()[0].holds == {lane: 3}
-        release.set()
+        held.release.set()
         eventually(lambda: engine.statuses_of(request) == [Status.COMPLETE] * 3, what="the calls' return")
 
 

@@ -30,20 +30,14 @@ def client_id() -> int:
 def test_what_has_not_begun_is_given_back_at_once_without_an_attempt_or_a_loss(
     client_id: int, declare: Declare
 ) -> None:
-    began, release = threading.Event(), threading.Event()
-
-    def handle(_: Work) -> str:
-        began.set()
-        release.wait(20)
-        return "done"
-
-    lane = declare(handle).name
+    held = engine.Held()
+    lane = declare(held.plain).name
     request = engine.hand_in(client_id=client_id, message_type=lane, payloads=[{}] * 5)
 
     with engine.running_worker() as worker, engine.draining(worker, lane):
-        assert began.wait(5)
+        assert held.began.wait(5)
         worker.begin_stop()
-        release.set()
+        held.release.set()
 
     assert engine.statuses_of(request) == [Status.COMPLETE] + [Status.QUEUED] * 4
     for message in engine.messages_of(request)[1:]:
@@ -55,21 +49,15 @@ def test_what_has_not_begun_is_given_back_at_once_without_an_attempt_or_a_loss(
 
 
 def test_calls_in_flight_may_finish_within_the_grace_time(client_id: int, declare: Declare) -> None:
-    began, release = threading.Event(), threading.Event()
-
-    async def handle(_: Work) -> str:
-        began.set()
-        await engine.until(release)
-        return "done"
-
-    lane = declare(handle, kind=Kind.ASYNC).name
+    held = engine.Held()
+    lane = declare(held.call, kind=Kind.ASYNC).name
     request = engine.hand_in(client_id=client_id, message_type=lane, payloads=[{}] * 3)
 
     with engine.running_worker() as worker:
         with engine.draining(worker, lane):
-            assert began.wait(5)
+            assert held.began.wait(5)
             worker.begin_stop()
-        release.set()
+        held.release.set()
 
     assert engine.statuses_of(request) == [Status.COMPLETE] * 3
     assert [message.attempts for message in engine.messages_of(request)] == [1] * 3
@@ -107,13 +95,8 @@ def test_a_stopping_worker_claims_nothing_more(client_id: int) -> None:
 
 
 def test_a_stop_while_a_suspect_waits_to_be_alone_ends(client_id: int, declare: Declare) -> None:
-    began, release = threading.Event(), threading.Event()
-
-    def handle(_: Work) -> None:
-        began.set()
-        release.wait(20)
-
-    busy = declare(handle).name
+    held = engine.Held()
+    busy = declare(held.plain).name
     engine.hand_in(client_id=client_id, message_type=busy)
     suspect = engine.hand_in(client_id=client_id)
     engine.run("UPDATE orchestrator_message SET suspect = true WHERE lane = 'Echo'")
@@ -123,10 +106,10 @@ def test_a_stop_while_a_suspect_waits_to_be_alone_ends(client_id: int, declare: 
         engine.draining(worker, busy),
         engine.draining(worker, "Echo"),
     ):
-        assert began.wait(5)
+        assert held.began.wait(5)
         eventually(lambda: worker.holdings._someone_alone, what="the suspect's wait")
         worker.begin_stop()
-        release.set()
+        held.release.set()
 
     assert engine.statuses_of(suspect) == [Status.QUEUED]
 

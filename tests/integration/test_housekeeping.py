@@ -17,7 +17,7 @@ from django.test import override_settings
 from config.celery import app
 from orchestrator import recovery, stopping
 from orchestrator.deafness import Deafness
-from orchestrator.handlers import MessageType, Work
+from orchestrator.handlers import MessageType
 from orchestrator.lifecycle import Status, StopReason
 from orchestrator.models import Lane, Message, Request, Worker
 from tests import engine, factories, losses
@@ -298,17 +298,12 @@ def test_a_slow_chore_does_not_cost_the_leases(
 ) -> None:
     """Every chore is preceded by a renewal, if one is due: two slow ones together would be longer than the lease."""
     monkeypatch.setattr(recovery, "_CHORE_TIMEOUT", "1s")
-    began, release = threading.Event(), threading.Event()
-
-    def handle(_: Work) -> None:
-        began.set()
-        release.wait(20)
-
-    lane = declare(handle).name
+    held = engine.Held()
+    lane = declare(held.plain).name
     engine.hand_in(client_id=client_id, message_type=lane)
 
     with engine.running_worker() as worker, engine.draining(worker, lane):
-        assert began.wait(5)
+        assert held.began.wait(5)
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("LOCK TABLE orchestrator_message IN ACCESS EXCLUSIVE MODE")  # two chores read it
             renewals: set[object] = set()
@@ -316,7 +311,7 @@ def test_a_slow_chore_does_not_cost_the_leases(
                 leased_until, holds = _lease()
                 renewals.add(leased_until)
                 assert holds
-        release.set()
+        held.release.set()
 
 
 def _lease() -> tuple[object, bool]:
@@ -451,23 +446,18 @@ def test_work_on_other_queues_makes_nobody_deaf(
 def test_a_busy_worker_is_not_deaf(
     client_id: int, declare: Declare, sweeping_deaf: Callable[[], None], exits: list[int]
 ) -> None:
-    release, began = threading.Event(), threading.Event()
-
-    def handle(_: Work) -> None:
-        began.set()
-        release.wait(20)
-
-    lane = declare(handle).name
+    held = engine.Held()
+    lane = declare(held.plain).name
     engine.hand_in(client_id=client_id, message_type=lane)
     worker = sweeping_deaf.worker  # type: ignore[attr-defined]
     with engine.draining(worker, lane):
-        assert began.wait(5)
+        assert held.began.wait(5)
         engine.hand_in(client_id=client_id)
         let_wait(seconds=60)
         sweeping_deaf()
         assert exits == []
         Message.objects.filter(lane="Echo").update(available_at=Now() + timedelta(hours=1))
-        release.set()
+        held.release.set()
 
 
 def test_a_broker_that_does_not_answer_makes_nobody_deaf(

@@ -53,20 +53,15 @@ def test_a_lease_is_the_claims_so_renewing_touches_one_row_a_claim(client_id: in
 
 
 def test_a_running_worker_renews_its_leases(client_id: int, declare: Callable[..., MessageType]) -> None:
-    began, release = threading.Event(), threading.Event()
-
-    def handle(_: Work) -> None:
-        began.set()
-        release.wait(20)
-
-    lane = declare(handle).name
+    held = engine.Held()
+    lane = declare(held.plain).name
     engine.hand_in(client_id=client_id, message_type=lane)
 
     with engine.running_worker() as worker, engine.draining(worker, lane):
-        assert began.wait(5)
+        assert held.began.wait(5)
         first = Claim.objects.get().leased_until
         eventually(lambda: Claim.objects.get().leased_until > first + timedelta(seconds=1), what="two renewals")
-        release.set()
+        held.release.set()
 
 
 def test_a_renewal_takes_no_other_workers_claim_along(client_id: int) -> None:
