@@ -87,13 +87,8 @@ def serving(*, method: str, traceparent: str | None) -> Iterator[Span | None]:
     if _tracer is None:
         yield None
         return
-    with _tracer.start_as_current_span(
-        method,
-        context=_read(traceparent),
-        kind=SpanKind.SERVER,
-        attributes={"http.request.method": method},
-        record_exception=False,
-    ) as span:
+    attributes = {"http.request.method": method}
+    with _span(_tracer, method, context=_read(traceparent), kind=SpanKind.SERVER, attributes=attributes) as span:
         yield span
 
 
@@ -114,12 +109,8 @@ def publishing(lane: str) -> Iterator[None]:
     if _tracer is None or not trace.get_current_span().is_recording():
         yield
         return
-    with _tracer.start_as_current_span(
-        f"send {lane}",
-        kind=SpanKind.PRODUCER,
-        attributes={**_messaging(lane, "send", "send"), "messaging.system": settings.BROKER_URL.split(":")[0]},
-        record_exception=False,
-    ):
+    attributes = {**_messaging(lane, "send", "send"), "messaging.system": settings.BROKER_URL.split(":")[0]}
+    with _span(_tracer, f"send {lane}", kind=SpanKind.PRODUCER, attributes=attributes):
         yield
 
 
@@ -215,9 +206,7 @@ def calling(url: str) -> Iterator[Span | None]:
         "server.port": parts.port or (443 if parts.scheme == "https" else 80),
         "url.full": urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")),
     }
-    with _tracer.start_as_current_span(
-        "POST", kind=SpanKind.CLIENT, attributes=attributes, record_exception=False
-    ) as span:
+    with _span(_tracer, "POST", kind=SpanKind.CLIENT, attributes=attributes) as span:
         yield span
 
 
@@ -264,6 +253,17 @@ def _messaging(destination: str, name: str, kind: str) -> dict[str, str]:
 
 def _ids(message: "Claimed") -> dict[str, str]:
     return {"messaging.message.id": str(message.id), "waybill.request.id": str(message.request_id)}
+
+
+@contextmanager
+def _span(tracer: Tracer, name: str, **options: Any) -> Iterator[Span]:
+    """Be in a span. An error that passes through is told by its class: its text may quote a payload or a password."""
+    with tracer.start_as_current_span(name, record_exception=False, set_status_on_exception=False, **options) as span:
+        try:
+            yield span
+        except BaseException as error:
+            span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            raise
 
 
 def _read(traceparent: str | None) -> "Context":

@@ -21,6 +21,7 @@ class Seen:
     parent_id: str
     attributes: dict[str, Any]
     seconds: float
+    trouble: str
 
 
 class Collector:
@@ -66,6 +67,7 @@ def _read(request: ExportTraceServiceRequest) -> list[Seen]:
             parent_id=span.parent_span_id.hex(),
             attributes=_attributes(span.attributes),
             seconds=(span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
+            trouble=span.status.message,
         )
         for resource in request.resource_spans
         for scope in resource.scope_spans

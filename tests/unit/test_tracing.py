@@ -4,6 +4,7 @@ import logging
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from pytest_django import Settings
@@ -42,17 +43,21 @@ def follow(message: Claimed) -> str | None:
     tracing.claimed([message], lane="Echo", seconds=0.001)
     with tracing.working(message):
         seen = tracing.current()
-    outcome = Outcome(message.id, message.request_id, message.claim_id, Ending.COMPLETE)
-    tracing.recorded([outcome], seconds=0.001)
+    record(message)
     return seen
 
 
+def record(message: Claimed) -> None:
+    outcome = Outcome(message.id, message.request_id, message.claim_id, Ending.COMPLETE)
+    tracing.recorded([outcome], seconds=0.001)
+
+
 @pytest.fixture
-def live_collector(settings: Settings) -> Iterator[None]:
+def live_collector(settings: Settings) -> Iterator[collector.Collector]:
     with collector.running() as live:
         settings.OTEL_EXPORTER_OTLP_ENDPOINT = live.url
         tracing.begin(role="worker")
-        yield
+        yield live
         tracing.end()
 
 
@@ -86,6 +91,19 @@ def test_a_message_is_followed_in_the_trace_that_it_came_with() -> None:
 @pytest.mark.parametrize("traceparent", [None, UNSAMPLED])
 def test_what_is_not_sampled_is_not_followed(traceparent: str | None) -> None:
     assert follow(claimed(traceparent)) is None
+
+
+def test_an_error_is_told_by_its_class_and_never_quoted(live_collector: collector.Collector) -> None:
+    message = claimed()
+    tracing.claimed([message], lane="Echo", seconds=0.001)
+
+    with suppress(ValueError), tracing.working(message), tracing.calling("http://back.end/"):
+        raise ValueError("what the back end quotes of a payload")
+    record(message)
+    tracing.end()
+
+    [call] = [span for span in live_collector.spans if span.name == "POST"]
+    assert call.trouble == "ValueError"
 
 
 @pytest.mark.usefixtures("dead_collector")
