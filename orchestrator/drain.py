@@ -110,16 +110,20 @@ class LaneDrain:
             has_room = self._wait_for_room(stretch, until=slice_end)
             if has_room and not self._take_next(stretch):
                 return
-            if time.monotonic() < slice_end:
+            now = time.monotonic()
+            if now >= slice_end:
+                if self._process.is_crowded():
+                    self._give_way()
+                    return
+                slice_end = now + settings.WAYBILL_SLICE
+            elif stretch.ask_again:
                 # What waits for the back end's limits gives way sooner: it has nothing to do.
-                slice_end = min(slice_end, time.monotonic() + stretch.ask_again) if stretch.ask_again else slice_end
-                continue
-            if self._process.is_crowded():
-                # In this order: a wake-up that falls in between has lowered the flag, or is noted after this.
-                self._woken = False
-                dispatch.wake(self.lane)
-                return
-            slice_end = time.monotonic() + settings.WAYBILL_SLICE
+                slice_end = min(slice_end, now + stretch.ask_again)
+
+    def _give_way(self) -> None:
+        """Leave the rest to a wake-up. In this order: one that comes in between has lowered the flag, or is noted."""
+        self._woken = False
+        dispatch.wake(self.lane)
 
     def _wait_for_room(self, stretch: Stretch, *, until: float) -> bool:
         """Wait for half the window, or a little and then for any place: slow calls must not keep the others empty."""
@@ -163,15 +167,21 @@ class LaneDrain:
         held_back = ration.ask_again is not None and ration.ask_again <= settings.WAYBILL_SLICE
         if messages or not held_back:
             stretch.floor = messages[-1].turn if messages and (full or held_back) else 0
-        stretch.at_most = self._claims.window() // 2
-        stretch.ask_again, last = ration.ask_again if held_back else None, stretch.ask_again
-        if held_back and ration.for_slots:
-            in_flight = self._calls.in_flight
-            stretch.at_most = in_flight - max(1, in_flight // _SHARE)
-            if not messages and not in_flight:
-                stretch.ask_again = min(2 * (last or 0.0) or _ASK_OTHERS, _ASK_OTHERS_SELDOM)
-        elif held_back:
-            stretch.at_most = -1  # tokens: no end of a call brings them sooner
+        if not held_back:
+            stretch.at_most, stretch.ask_again = self._claims.window() // 2, None
+        elif ration.for_slots:
+            self._look_for_slots(stretch, ration)
+        else:
+            stretch.at_most, stretch.ask_again = -1, ration.ask_again  # tokens: no end of a call brings them sooner
+
+    def _look_for_slots(self, stretch: Stretch, ration: Ration) -> None:
+        """Claim when calls of our own have freed some; without any in flight, ask the others, ever more seldom."""
+        in_flight = self._calls.in_flight
+        stretch.at_most = in_flight - max(1, in_flight // _SHARE)
+        if ration.batch.messages or in_flight:
+            stretch.ask_again = ration.ask_again
+        else:
+            stretch.ask_again = min(2 * (stretch.ask_again or 0.0) or _ASK_OTHERS, _ASK_OTHERS_SELDOM)
 
     def _run_suspect(self) -> None:
         """Run one suspect with nothing else claimed in this process, so that its loss would be its own."""
