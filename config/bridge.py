@@ -112,7 +112,7 @@ class Bridge:
         if self._room <= 0:
             raise problems.Problem(503, "The service is too busy at present, please try again")
         self._room -= 1
-        job = asyncio.ensure_future(self._in_pool(self._run, call))
+        job = asyncio.get_running_loop().run_in_executor(self._pool, self._run, call)
         job.add_done_callback(self._make_room)
         return await self._patiently(job)
 
@@ -121,11 +121,10 @@ class Bridge:
 
         The thread is left to it, and may yet commit: the caller can't know, and an idempotency key makes that safe.
         """
-        try:
-            return await asyncio.wait_for(asyncio.shield(job), self._patience)
-        except TimeoutError as hanging:
-            text = "The service is unavailable at present, please try again"
-            raise problems.Problem(503, text) from hanging
+        done, _ = await asyncio.wait({job}, timeout=self._patience)
+        if not done:
+            raise problems.Problem(503, "The service is unavailable at present, please try again")
+        return job.result()
 
     def _make_room(self, job: "asyncio.Future[Answer]") -> None:
         self._room += 1
