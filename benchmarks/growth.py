@@ -1,5 +1,7 @@
 """S4: what 2,000,000 messages leave behind in tables and indexes."""
 
+from collections.abc import Mapping
+
 import psycopg
 
 from benchmarks import databases, waybill
@@ -41,11 +43,16 @@ def after_many_messages(running: Running, *, short: bool) -> list[Figure]:
         Figure("S4", "WAL written, for each message", float(wal) / messages, "bytes"),
         Figure("S4", "vacuumed by itself meanwhile", vacuums, "times"),
         Figure("S4", "dead rows of messages at the end", dead, "rows"),
-        *(
-            Figure("S4", f"{name}, and times what it is packed", size / 1e6, "MB", size / max(packed[name], 1))
-            for name, size in sizes.items()
-            if size >= 100_000
-        ),
+        *_swollen(sizes, packed),
+    ]
+
+
+def _swollen(sizes: Mapping[str, int], packed: Mapping[str, int]) -> list[Figure]:
+    """Tell of each relation of some size how large it is, and how often it would fit into itself when packed."""
+    return [
+        Figure("S4", f"{name}, and times what it is packed", size / 1e6, "MB", size / max(packed[name], 1))
+        for name, size in sizes.items()
+        if size >= 100_000
     ]
 
 

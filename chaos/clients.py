@@ -135,6 +135,7 @@ class Client:
     async def _submit(
         self, submission: Submission, key: str | None, *, variant: str = "first"
     ) -> tuple[Reply, Accepted | None]:
+        """Hand in once, and write down what came of it; `variant`: `other` sends the key with another value."""
         headers = {**submission.headers, **({"Idempotency-Key": key} if key else {})}
         reply = await self.call("POST", submission.path, submission.body, headers=headers)
         request_id = reply.headers.get("request-id") if 200 <= reply.status < 300 else None
@@ -153,6 +154,10 @@ class Client:
         )
         if request_id is None or variant == "other":
             return reply, None
+        return reply, self._take(submission, request_id, reply)
+
+    def _take(self, submission: Submission, request_id: str, reply: Reply) -> Accepted:
+        """Let all clients know what was accepted."""
         accepted = Accepted(
             self.name,
             submission.door,
@@ -163,7 +168,7 @@ class Client:
         if submission.door == "services":
             self.world.services.add((self.name, request_id))
         self.world.accepted.append(accepted)
-        return reply, accepted
+        return accepted
 
     async def _cancel(self, request_id: str) -> None:
         reply = await self.call("POST", f"/api/v1/requests/{request_id}/cancel")

@@ -9,9 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from chaos import promises
 from chaos.evidence import Evidence
 
+_TOLD = 20
+"""Violations of one promise that are listed; the rest are counted."""
+
 
 def lines(evidence: Evidence, violations: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Yield the tally."""
+    yield from _doings(evidence)
+    yield from _trouble(evidence)
+    yield ""
+    yield from _verdict(violations)
+
+
+def _doings(evidence: Evidence) -> Iterator[str]:
+    """Tell what was done and answered, by clients and against them."""
     yield f"mischief      {_counted(Counter(line['name'] for line in evidence.mischief))}"
     yield f"answers       {_counted(Counter(str(line['status'] or 'none') for line in evidence.answers))}"
     yield f"doors         {_counted(Counter(line['door'] for line in evidence.answers if line['request']))}"
@@ -24,16 +35,23 @@ def lines(evidence: Evidence, violations: Mapping[str, Sequence[str]]) -> Iterat
     yield f"calls         {_counted(Counter(line['answer'] for line in evidence.calls))}, {_doubled(evidence)} doubled"
     replays = sum(line["replayed"] for line in evidence.answers)
     yield f"keys          {replays} answers again, {_refused(evidence)} other values refused"
+
+
+def _trouble(evidence: Evidence) -> Iterator[str]:
+    """Tell how late things came, and whether the machine itself stood still."""
     latest = max((late.seconds for late in promises.lateness(evidence)), default=0.0)
     cancels = sum(line["status"] == 200 for line in evidence.cancels)
     yield f"cancels       {cancels}, the latest beginning after one: {latest * 1000:.0f} ms"
     worst = max((line["seconds"] for line in evidence.stalls), default=0.0)
     yield f"machine       {len(evidence.stalls)} stalls, the longest {worst:.2f} s"
-    yield ""
+
+
+def _verdict(violations: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Tell of each promise whether it was kept, and of each that was not where it was broken."""
     for promise, found in violations.items():
         yield f"{'kept  ' if not found else 'BROKEN'}  {promise}"
-        yield from (f"          {violation}" for violation in found[:20])
-        if len(found) > 20:
+        yield from (f"          {violation}" for violation in found[:_TOLD])
+        if len(found) > _TOLD:
             yield f"          … {len(found)} in all"
     yield f"violations    {sum(map(len, violations.values()))}"
 

@@ -19,6 +19,16 @@ _SHARED: list[structlog.typing.Processor] = [
     scrubbing.scrub_line,
 ]
 
+_QUIETER = {
+    "httpx2": {"level": "WARNING"},
+    "httpcore2": {"level": "WARNING"},
+    "kombu": {"level": "WARNING"},
+    "amqp": {"level": "WARNING"},
+    # A dead collector is told once, by `orchestrator.exporting`; these would say it again for each batch.
+    "opentelemetry": {"level": "CRITICAL"},
+    "urllib3": {"level": "CRITICAL"},
+}
+
 
 def configure(*, level: str) -> None:
     """Send the standard library's and structlog's loggers through one JSON formatter."""
@@ -44,14 +54,6 @@ def configure(*, level: str) -> None:
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
             "root": {"handlers": ["stderr"], "level": level},
-            "loggers": {
-                "httpx2": {"level": "WARNING"},
-                "httpcore2": {"level": "WARNING"},
-                "kombu": {"level": "WARNING"},
-                "amqp": {"level": "WARNING"},
-                # A dead collector is told once, by `orchestrator.exporting`; these would say it again for each batch.
-                "opentelemetry": {"level": "CRITICAL"},
-                "urllib3": {"level": "CRITICAL"},
-            },
+            "loggers": _QUIETER,
         }
     )

@@ -100,17 +100,11 @@ def start(place: Place, *, port: int, log: Path, durable: bool = True) -> proces
     (place.data / "postmaster.pid").unlink(missing_ok=True)
     _make_directory(place.sockets, place.user)
     settings = SETTINGS | ({} if durable else _UNSAFE_BUT_QUICK)
+    where = {"-D": place.data, "-p": port, "-k": place.sockets}
     return processes.start(
         [
-            *(
-                str(place.install / "bin" / "postgres"),
-                "-D",
-                str(place.data),
-                "-p",
-                str(port),
-                "-k",
-                str(place.sockets),
-            ),
+            str(place.install / "bin" / "postgres"),
+            *(str(part) for option in where.items() for part in option),
             *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
         ],
         environment=_environment(),
@@ -175,9 +169,7 @@ def _runs(user: pwd.struct_passwd, install: Path) -> bool:
 
 def _as_user(user: pwd.struct_passwd, command: list[str]) -> bool:
     try:
-        done = subprocess.run(
-            command, user=user.pw_uid, group=user.pw_gid, extra_groups=[], cwd="/", capture_output=True, check=False
-        )
+        done = subprocess.run(command, cwd="/", capture_output=True, check=False, **processes.run_as(user))
     except PermissionError:
         return False
     return done.returncode == 0
@@ -233,18 +225,15 @@ def _make_directory(path: Path, user: pwd.struct_passwd | None) -> None:
 
 
 def _run(place: Place, program: str, *arguments: str) -> None:
-    user = place.user
     done = subprocess.run(
         [str(place.install / "bin" / program), *arguments],
         env=_environment(),
         cwd="/",
-        user=user.pw_uid if user else None,
-        group=user.pw_gid if user else None,
-        extra_groups=[] if user else None,
         start_new_session=True,  # Ctrl-C is the supervisor's to act on
         capture_output=True,
         text=True,
         check=False,
+        **processes.run_as(place.user),
     )
     if done.returncode:
         raise CannotServe(f"PostgreSQL can't be set up: {processes.telling_line(done.stderr)}")

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded here: nothing may be imported between fork and exec
@@ -62,6 +63,11 @@ class Child:
         self.end()
 
 
+def run_as(user: pwd.struct_passwd | None) -> dict[str, Any]:
+    """Say as whom a command runs: with that user's own group and no other; None: as we do."""
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
+
+
 def start(
     command: Sequence[str],
     *,
@@ -85,9 +91,7 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=lambda: _die_with_parent(stop_signal),  # noqa: PLW1509 - it calls one C function, loaded already
-            user=user.pw_uid if user else None,
-            group=user.pw_gid if user else None,
-            extra_groups=[] if user else None,
+            **run_as(user),
         )
     return Child(process=process, stop_signal=stop_signal)
 
@@ -112,9 +116,7 @@ def end_by_directory(directory: Path, *, user: pwd.struct_passwd | None) -> None
         ["/bin/sh", "-c", _KILL_BY_DIRECTORY, "sh", str(directory)],
         check=True,
         cwd="/",
-        user=user.pw_uid if user else None,
-        group=user.pw_gid if user else None,
-        extra_groups=[] if user else None,
+        **run_as(user),
     )
 
 

@@ -14,14 +14,17 @@ _TEXT = {"type": "string", "minLength": 1, "maxLength": bodies.LONGEST_TEXT}
 _UUID = {"type": "string", "format": "uuid"}
 
 
-def _submission(*, typed_by_path: bool) -> dict[str, Any]:
-    message = {
+def _message(*, typed_by_path: bool) -> dict[str, Any]:
+    return {
         "type": "object",
         "required": ["externalReference"] if typed_by_path else ["messageType", "externalReference"],
         "properties": {"messageType": {"type": "string", "minLength": 1}, "externalReference": _TEXT},
         "additionalProperties": True,
         "description": "All other fields are the message's own: its handler gets them as they are written.",
     }
+
+
+def _submission(*, typed_by_path: bool) -> dict[str, Any]:
     return {
         "type": "object",
         "required": ["batchReference", "payload"],
@@ -39,7 +42,12 @@ def _submission(*, typed_by_path: bool) -> dict[str, Any]:
                 "description": "Seconds from receipt; what has not begun by then is Cancelled.",
             },
             "priority": {"type": "integer", "minimum": 0, "maximum": LARGEST_PRIORITY, "default": 0},
-            "payload": {"type": "array", "minItems": 1, "maxItems": 10_000, "items": message},
+            "payload": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 10_000,
+                "items": _message(typed_by_path=typed_by_path),
+            },
         },
     }
 

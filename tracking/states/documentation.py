@@ -141,6 +141,20 @@ def operation(
     sent: tuple[Schema, Any] | None = None,
 ) -> Callable[[_View], _View]:
     """Document one operation. `answers` and `sent`: schema and example; `refusals` beside those of every operation."""
+    return extend_schema(
+        operation_id=name,
+        summary=summary,
+        tags=["service states"],
+        parameters=parameters,
+        request={"application/json": sent[0]} if sent else None,
+        responses=_responses(answers, refusals),
+        examples=_examples(answers, refusals, sent),
+    )
+
+
+def _examples(
+    answers: Mapping[int, tuple[Schema | None, Any]], refusals: tuple[int, ...], sent: tuple[Schema, Any] | None
+) -> list[OpenApiExample]:
     examples = [
         OpenApiExample("Answer", value=value, response_only=True, status_codes=[str(status)])
         for status, (schema, value) in answers.items()
@@ -152,23 +166,18 @@ def operation(
     ]
     if sent:
         examples.append(OpenApiExample("Body", value=sent[1], request_only=True))
+    return examples
+
+
+def _responses(answers: Mapping[int, tuple[Schema | None, Any]], refusals: tuple[int, ...]) -> dict[Any, Any]:
     responses: dict[Any, Any] = {
         status: OpenApiResponse(schema, description="" if schema else "Done; nothing to tell.")
         for status, (schema, _) in answers.items()
     }
-    responses |= {
+    return responses | {
         status: OpenApiResponse({"$ref": f"#/components/schemas/{errors.NAME}"}, description=_MEANINGS[status])
         for status in refusals
     }
-    return extend_schema(
-        operation_id=name,
-        summary=summary,
-        tags=["service states"],
-        parameters=parameters,
-        request={"application/json": sent[0]} if sent else None,
-        responses=responses,
-        examples=examples,
-    )
 
 
 READING = (400, 404)
