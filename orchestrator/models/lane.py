@@ -1,13 +1,17 @@
 """The named lines in which messages wait, and each client's place in them."""
 
+from django.core.validators import RegexValidator
 from django.db import models
+
+# Brokers differ in what else they take; `-Q` divides at commas.
+_QUEUE_NAME = RegexValidator(r"\A[A-Za-z0-9_.:-]{1,200}\Z", "a queue's name has letters, digits and _ . : - only")
 
 
 class Lane(models.Model):
     """A line of waiting messages. `clock` is the highest turn ever claimed in it, and never falls."""
 
     name = models.TextField(primary_key=True)
-    queue = models.TextField(help_text="the Celery queue that serves this lane")
+    queue = models.TextField(validators=[_QUEUE_NAME], help_text="the Celery queue that serves this lane")
     clock = models.BigIntegerField(default=0, db_default=0)
     paused = models.BooleanField(default=False, db_default=False)
 

@@ -396,6 +396,15 @@ class TestABackEnd:
 
 
 class TestALane:
+    @pytest.mark.parametrize("queue", ["", "two words", "a,b", "l" * 201, "ü"])
+    def test_takes_no_queue_that_no_broker_could_have(self, browser: Browser, queue: str) -> None:
+        Lane.objects.create(name="Echo", queue="waybill")
+
+        answer = browser.post("/admin/orchestrator/lane/Echo/change/", {"queue": queue})
+
+        assert answer.status_code == 200
+        assert Lane.objects.get().queue == "waybill"
+
     def test_changes_its_queue_on_its_page_and_nothing_else(self, browser: Browser) -> None:
         Lane.objects.create(name="Echo", queue="waybill", clock=7)
 
