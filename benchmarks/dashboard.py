@@ -1,4 +1,4 @@
-"""S5: what the desk's dashboard costs with 2,000,000 messages."""
+"""S5: what the desk's dashboard, searches and figures cost with 2,000,000 messages."""
 
 import re
 import time
@@ -19,6 +19,7 @@ _LOOKS = {
     "the present": "/admin/dashboard/now",
     "the last hour": "/admin/dashboard/history?span=hour",
     "the last day": "/admin/dashboard/history?span=day",
+    "/metrics": "/metrics",
 }
 
 # A day of ten lanes, as the fold leaves it: rows of six processes for ten minutes, then one row a minute for two hours,
@@ -37,8 +38,15 @@ CROSS JOIN unnest('{complete,failed,received,claimed,claims,retried,rejected,wok
 """
 
 
+_KNOWN = """
+SELECT request.id::text, message.id::text, request.batch_reference, message.external_reference
+FROM (SELECT * FROM orchestrator_request ORDER BY id OFFSET 1000 LIMIT 1) AS request
+JOIN orchestrator_message AS message ON message.request_id = request.id LIMIT 1
+"""
+
+
 def with_many_messages(running: Running, *, short: bool) -> list[Figure]:
-    """S5: the dashboard's looks over HTTP, with 2,000,000 messages of which 1,000,000 wait in one lane."""
+    """S5: the desk's looks and searches over HTTP, with 2,000,000 messages of which 1,000,000 wait in one lane."""
     half, dead, times = (5_000, 2_000, 5) if short else (1_000_000, 300_000, 100)
     with databases.database(running, "desk") as site, psycopg.connect(site.database_url, autocommit=True) as ledger:
         ledger.execute(_FILL_TALLY)
@@ -51,15 +59,37 @@ def with_many_messages(running: Running, *, short: bool) -> list[Figure]:
             [counting] = _seconds(desk, _LOOKS["the present"], times=1)
             assert f'"queued": {{"number": {half}' in desk.get(_LOOKS["the present"]).text
             many = {name: _seconds(desk, path, times=times) for name, path in _LOOKS.items()}
+            searches = [*_search(desk, ledger, times=max(times // 5, 3))]
             with claims.idle_transaction(site):
                 ledger.execute(claims.CARRY_OUT, {"upto": dead})
                 beside = _seconds(desk, _LOOKS["the present"], times=times)
     return [
         *(_figure(f"{name}: median", _median(few[name]), _median(many[name])) for name in _LOOKS),
         *(_figure(f"{name}: p95", p95(few[name]), p95(many[name])) for name in _LOOKS),
+        *searches,
         Figure("S5", f"the look that counts {half:,} in one lane", 1000 * counting, "ms"),
         Figure("S5", f"the present, beside {dead:,} dead entries, held: median", _median(beside), "ms"),
     ]
+
+
+def _search(desk: httpx2.Client, ledger: psycopg.Connection, *, times: int) -> Iterator[Figure]:
+    """Search as people do: for what they were told, then by what they choose, with an index for it and without."""
+    request_id, message_id, batch, reference = ledger.execute(_KNOWN).fetchone()
+    searches = {
+        "nothing said": "",
+        "a request's id": f"q={request_id}",
+        "a message's id": f"q={message_id}",
+        "a batch reference": f"q={batch}",
+        "an external reference": f"q={reference}",
+        "a client": "client=demo",
+        "a client's with failures": "client=demo&status=with+failures",
+        "a type's unfinished": "type=Echo&status=unfinished",
+        "a type that nobody sent": "type=Nothing",
+        "stopped, of which there is none": "status=stopped",
+    }
+    for name, asked in searches.items():
+        seconds = _seconds(desk, f"/admin/orchestrator/request/?{asked}", times=times)
+        yield Figure("S5", f"the desk finds: {name}: median", _median(seconds), "ms")
 
 
 def _figure(work: str, few: float, many: float) -> Figure:
