@@ -294,6 +294,26 @@ def _place(event: Event) -> news.Place:
     return place
 
 
+def test_streams_that_are_read_together_raise_exceptions_of_their_own(
+    account: accounts.Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cause = ValueError("no news")
+
+    def broken(readings: list[news.Reading]) -> None:
+        raise cause
+
+    async def follow_all(requests: list[Request]) -> list[Any]:
+        return await asyncio.gather(
+            *(take(stream.events(course(account, request))) for request in requests), return_exceptions=True
+        )
+
+    monkeypatch.setattr(news, "read", broken)
+    failures = asyncio.run(follow_all([engine.hand_in(client_id=account.id) for _ in range(3)]))
+
+    assert len({id(failure) for failure in failures}) == 3
+    assert {failure.__cause__ for failure in failures} == {cause}
+
+
 def test_the_order_of_outcomes_does_not_lean_on_clocks(account: accounts.Account) -> None:
     """A database whose clock is set back writes an earlier time behind a later one."""
     request = engine.hand_in(client_id=account.id, payloads=[{}] * 2)

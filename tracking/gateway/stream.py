@@ -101,6 +101,10 @@ class _LedgerAway(Exception):
     """The ledger can't be read at present."""
 
 
+class _Unreadable(Exception):
+    """The ledger's news could not be made out; the cause says why."""
+
+
 class _Reader:
     """Reads for all streams of the process, a handful by one statement."""
 
@@ -125,18 +129,28 @@ class _Reader:
             self._reading = None
 
     async def _read_batch(self, batch: list[tuple[news.Reading, "asyncio.Future[news.News | None]"]]) -> None:
-        failure: Exception = _LedgerAway()
+        found: list[news.News | None] | None = None
+        cause: Exception | None = None
         try:
             found = await following.WATCHER.in_thread(news.read, [reading for reading, _ in batch])
         except Exception as broken:  # noqa: BLE001 - those who asked have it raised, and nobody waits for ever
-            found, failure = None, broken
+            cause = broken
         for place, (_, answer) in enumerate(batch):
             if answer.done():
                 continue  # its client has gone meanwhile
             if found is None:
-                answer.set_exception(failure)
+                answer.set_exception(_make_failure(cause))
             else:
                 answer.set_result(found[place])
+
+
+def _make_failure(cause: Exception | None) -> Exception:
+    """Make the exception of one stream alone: raised in several, one object would gather all their tracebacks."""
+    if cause is None:
+        return _LedgerAway()
+    failure = _Unreadable(_Unreadable.__doc__)
+    failure.__cause__ = cause
+    return failure
 
 
 _READER = _Reader()
