@@ -104,6 +104,7 @@ def save(message_type: str, changes: Changes) -> tuple[Backend, bool]:
             raise Refused("url", f"{message_type} is new: it needs a URL")
         for name, value in columns.items():
             setattr(row, name, value)
+        _check_burst(rate=row.rate, burst=row.burst)
         row.save(force_insert=is_new)
     handlers.registry.expire()
     return row, is_new
@@ -124,6 +125,8 @@ def check(message_type: str, changes: Changes) -> None:
     if "attempts" in changes and not 1 <= changes["attempts"] <= _MOST_ATTEMPTS:
         raise Refused("attempts", f"the attempts must be from 1 to {_MOST_ATTEMPTS}")
     _check_limits(changes)
+    if "rate" in changes:
+        _check_burst(rate=changes["rate"], burst=changes.get("burst"))
     _check_headers(changes.get("headers", ()))
     if changes.get("schema") is not None:
         compile_schema(changes["schema"])
@@ -240,6 +243,11 @@ def _check_limits(changes: Changes) -> None:
         wish = changes.get(name)
         if isinstance(wish, int | float) and not least[name] <= wish <= most:
             raise Refused(name, _LIMIT_TEXTS[name])
+
+
+def _check_burst(*, rate: float | None, burst: int | None) -> None:
+    if burst is not None and rate is None:
+        raise Refused("burst", "calls at once are part of a rate: give a rate too")
 
 
 _LIMIT_TEXTS = {

@@ -320,6 +320,7 @@ class TestABackEnd:
             ({"concurrency": "0"}, "concurrency"),
             ({"rate": "0"}, "rate"),
             ({"burst": "0"}, "burst"),
+            ({"burst": "3"}, "burst"),
             ({"breaker": "20000"}, "breaker"),
         ],
     )

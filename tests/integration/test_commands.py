@@ -294,6 +294,8 @@ class TestBackend:
             (["--url", "http://p/a b"], "no spaces"),
             (["--url", "http://p/\n"], "URL"),
             (["--url", "http://[p/"], "URL"),
+            (["--url", "http://p/", "--burst", "5"], "give a rate too"),
+            (["--url", "http://p/", "--burst", "5", "--no-rate"], "give a rate too"),
             (["--url", "http://p/", "--timeout", "0"], "the timeout must be"),
             (["--url", "http://p/", "--timeout", "nan"], "the timeout must be"),
             (["--url", "http://p/", "--timeout", "inf"], "the timeout must be"),
