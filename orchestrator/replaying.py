@@ -73,35 +73,28 @@ def refuse_type(message_type: str, *, because: str) -> None:
     _refused_types[message_type] = because
 
 
+def check_request(request_id: uuid.UUID) -> None:
+    """Raise Refused when no message of a request can be replayed, not even again."""
+    _check_either(_choose_failed(request_id))
+
+
+def check_message(message_id: uuid.UUID) -> None:
+    """Raise Refused when a message can't be replayed, not even again."""
+    _check_either(_choose_one(message_id))
+
+
 def replay_request(request_id: uuid.UUID, *, actor: audit.Actor, again: bool = False) -> Replayed:
     """Replay a request's failed messages: those without a copy, with `again` all. Raise Refused."""
-
-    def choose() -> list[Candidate]:
-        failed = replays.find_failed(request_id)
-        if not failed:
-            known = replays.has_request(request_id)
-            raise Refused("no message of this request has failed" if known else f"there is no request {request_id}")
-        return failed
-
     wish = _Wish(actor, audit.Deed(AuditAction.REPLAY, "request", str(request_id)), again)
     with _recording_refusals(wish):
-        return _replay(choose, wish)
+        return _replay(partial(_choose_failed, request_id), wish)
 
 
 def replay_message(message_id: uuid.UUID, *, actor: audit.Actor, again: bool = False) -> Replayed:
     """Replay one failed message. Raise Refused."""
-
-    def choose() -> list[Candidate]:
-        message = replays.find_message(message_id)
-        if message is None:
-            raise Refused(f"there is no message {message_id}")
-        if message.status is not Status.FAILED:
-            raise Refused(f"this message did not fail: it is {message.status}")
-        return [message]
-
     wish = _Wish(actor, audit.Deed(AuditAction.REPLAY, "message", str(message_id)), again)
     with _recording_refusals(wish):
-        return _replay(choose, wish)
+        return _replay(partial(_choose_one, message_id), wish)
 
 
 def replay_failures(
@@ -126,6 +119,23 @@ def replay_failures(
                 with suppress(AlreadyReplayed):  # another replay was quicker
                     yield _replay(partial(list, group), wish)
             after = page[-1]
+
+
+def _choose_failed(request_id: uuid.UUID) -> list[Candidate]:
+    failed = replays.find_failed(request_id)
+    if not failed:
+        known = replays.has_request(request_id)
+        raise Refused("no message of this request has failed" if known else f"there is no request {request_id}")
+    return failed
+
+
+def _choose_one(message_id: uuid.UUID) -> list[Candidate]:
+    message = replays.find_message(message_id)
+    if message is None:
+        raise Refused(f"there is no message {message_id}")
+    if message.status is not Status.FAILED:
+        raise Refused(f"this message did not fail: it is {message.status}")
+    return [message]
 
 
 def _replay(choose: Callable[[], list[Candidate]], wish: _Wish) -> Replayed:
@@ -181,13 +191,8 @@ def _name_request(receipt: Receipt) -> Answer:
 
 
 def _make_submission(chosen: Sequence[Candidate], wish: _Wish) -> Submission:
+    _check(chosen)
     first = chosen[0]
-    for message_type in sorted({candidate.type for candidate in chosen}):
-        _check_type(message_type)
-    if first.door == EXTERNAL_DOOR:
-        raise Refused("a service's tasks are its owner's: they are begun anew through the states window")
-    if not all(candidate.payload_bytes for candidate in chosen):
-        raise Refused("the payload was cleared when it was old enough: there is nothing to hand in")
     originals = {candidate.request_id for candidate in chosen}
     return Submission(
         account=_find_account(first.client_id),
@@ -198,6 +203,22 @@ def _make_submission(chosen: Sequence[Candidate], wish: _Wish) -> Submission:
         replay_of=first.request_id if len(originals) == 1 else None,
         all_or_nothing=wish.all_or_nothing,
     )
+
+
+def _check(chosen: Sequence[Candidate]) -> None:
+    """Raise Refused for what no copy can be made of, whoever asks."""
+    for message_type in sorted({candidate.type for candidate in chosen}):
+        _check_type(message_type)
+    if chosen[0].door == EXTERNAL_DOOR:
+        raise Refused("a service's tasks are its owner's: they are begun anew through the states window")
+    if not all(candidate.payload_bytes for candidate in chosen):
+        raise Refused("the payload was cleared when it was old enough: there is nothing to hand in")
+
+
+def _check_either(chosen: Sequence[Candidate]) -> None:
+    """Check what has no copy yet; where everything has one, what can only be replayed again."""
+    copies = replays.find_copies(chosen)
+    _check([candidate for candidate in chosen if candidate.id not in copies] or chosen)
 
 
 def _check_type(message_type: str) -> None:

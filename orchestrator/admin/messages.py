@@ -17,7 +17,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from orchestrator import audit, ids, masking, replaying, replays
-from orchestrator.admin.asking import Question, ask
+from orchestrator.admin import asking
 from orchestrator.admin.pages import LookedAt
 from orchestrator.admin.requests import masked_for
 from orchestrator.admin.texts import show
@@ -83,25 +83,16 @@ class MessagePage(LookedAt):
         """Replay one failed message by a new request, once it is confirmed."""
         found = self._find(request, message_id)
         self.demand(request, "orchestrator.replay_request", AuditAction.REPLAY, message_id)
-        back = reverse("admin:orchestrator_message_change", args=[message_id])
         if request.method != "POST":
-            copies = replays.find_copies([found]).get(found.pk, [])
-            question = Question(
-                title="Replay this message?",
-                text="A new request gets a copy of it. This message stays as it is.",
-                yes="Replay",
-                back=back,
-                again=bool(copies),
-                replayed_by=tuple(copies),
-            )
-            return self._render(request, "desk/ask.html", ask(question, subject=found.pk))
+            question = asking.whether_to_replay_message(found)
+            return self._render(request, "desk/ask.html", {"title": question.title, "question": question})
         try:
             replayed = replaying.replay_message(
                 message_id, actor=audit.at_the_desk(request), again="again" in request.POST
             )
         except replaying.Refused as refused:
             messages.error(request, f"Nothing was replayed: {refused}")
-            return HttpResponseRedirect(back)
+            return HttpResponseRedirect(reverse("admin:orchestrator_message_change", args=[message_id]))
         messages.success(request, "Replayed by this new request.")
         return HttpResponseRedirect(reverse("admin:orchestrator_request_change", args=[replayed.request_id]))
 

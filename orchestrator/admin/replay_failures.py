@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from orchestrator import audit, handlers, replaying, replays
+from orchestrator import amounts, audit, handlers, replaying, replays
 
 _COUNTED = 100_000
 _SECONDS = 8.0
@@ -62,11 +62,10 @@ def _replay(request: HttpRequest, asked: dict[str, Any]) -> HttpResponse:
 
 
 def _tell(request: HttpRequest, *, requests: int, replayed: int, left: bool) -> None:
+    done = f"Replayed {amounts.tell(replayed, 'message')} by {amounts.tell(requests, 'new request')}"
     if left:
-        messages.warning(
-            request, f"Replayed {replayed} messages by {requests} new requests so far. Go on for the rest."
-        )
+        messages.warning(request, f"{done} so far. Go on for the rest.")
     elif replayed:
-        messages.success(request, f"Replayed {replayed} messages by {requests} new requests.")
+        messages.success(request, f"{done}.")
     else:
         messages.info(request, "There was nothing to replay.")

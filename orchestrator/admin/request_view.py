@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from orchestrator import replays
+from orchestrator import replays, stopping
 from orchestrator.admin.texts import show
 from orchestrator.lifecycle import WORDS
 from orchestrator.models import Message, Request, Service, State
@@ -51,6 +51,38 @@ class _Texts(NamedTuple):
     payload_length: int
     result: str | None
     result_length: int | None
+
+
+def describe(request: Request, *, first: int, only_failed: bool, masked: Sequence[str]) -> dict[str, Any]:
+    """Return what the page shows of a request, whoever looks: its messages from a number on."""
+    counts = count(request)
+    rows, next_first = find_rows(request, first=first, only_failed=only_failed, masked=masked)
+    return {
+        "title": f"Request {request.pk}",
+        "shown": request,
+        "counts": {name: value for name, value in counts.items() if name != "total"},
+        "total": counts["total"],
+        "over": is_over(request, counts),
+        "events": find_events(request),
+        "rows": rows,
+        "next_first": next_first,
+        "only_failed": only_failed,
+        "replays": replays.find_replays(request.pk),
+        "origins": replays.find_origins(request.pk),
+        "trace_id": trace_id(request),
+        "can_be_cancelled": can_be_cancelled(request, counts),
+        "can_be_replayed": can_be_replayed(request, counts),
+    }
+
+
+def can_be_cancelled(request: Request, counts: dict[str, int]) -> bool:
+    """Tell whether something of a request is open, and isn't its owner's to end."""
+    return counts["queued"] + counts["processing"] > 0 and request.door != stopping.EXTERNAL_DOOR
+
+
+def can_be_replayed(request: Request, counts: dict[str, int]) -> bool:
+    """Tell whether something of a request has failed, and isn't its owner's to begin anew."""
+    return counts["failed"] > 0 and request.door != stopping.EXTERNAL_DOOR
 
 
 def count(request: Request) -> dict[str, int]:

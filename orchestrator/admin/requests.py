@@ -16,12 +16,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from orchestrator import audit, database_errors, handlers, ids, replaying, replays, stopping
-from orchestrator.admin import finding, replay_failures, request_view
-from orchestrator.admin.asking import Question, ask
+from orchestrator import amounts, audit, database_errors, handlers, ids, replaying, stopping
+from orchestrator.admin import asking, finding, replay_failures, request_view
+from orchestrator.admin.asking import Question
 from orchestrator.admin.finding import Search, Standing
 from orchestrator.admin.pages import LookedAt
-from orchestrator.lifecycle import Status
 from orchestrator.models import AuditAction, Request
 
 _MOST_FOLLOWED = 200
@@ -98,31 +97,19 @@ class RequestPage(LookedAt):
     ) -> HttpResponse:
         """Show one request."""
         self.only_look(request, object_id)
-        found = self._find(request, ids.parse(object_id))
-        counts = request_view.count(found)
-        only_failed = request.GET.get("only") == "failed"
-        rows, next_first = request_view.find_rows(
-            found, first=_number(request.GET.get("from")), only_failed=only_failed, masked=masked_for(request)
+        shown = request_view.describe(
+            self._find(request, ids.parse(object_id)),
+            first=_number(request.GET.get("from")),
+            only_failed=request.GET.get("only") == "failed",
+            masked=masked_for(request),
         )
+        next_first = shown["next_first"]
         context = {
-            "title": f"Request {found.pk}",
-            "shown": found,
-            "counts": {name: value for name, value in counts.items() if name != "total"},
-            "total": counts["total"],
-            "over": request_view.is_over(found, counts),
-            "events": request_view.find_events(found),
-            "rows": rows,
+            **shown,
             "next_messages": _with_parameter(request, **{"from": next_first}) if next_first is not None else "",
             "later_messages": "from" in request.GET,
-            "only_failed": only_failed,
-            "replays": replays.find_replays(found.pk),
-            "origins": replays.find_origins(found.pk),
-            "trace_id": request_view.trace_id(found),
-            "may_cancel": request.user.has_perm("orchestrator.cancel_request")
-            and counts["queued"] + counts["processing"] > 0
-            and found.door != stopping.EXTERNAL_DOOR,
-            "may_replay": request.user.has_perm("orchestrator.replay_request") and counts["failed"] > 0,
-            "failed_status": Status.FAILED,
+            "may_cancel": shown["can_be_cancelled"] and request.user.has_perm("orchestrator.cancel_request"),
+            "may_replay": shown["can_be_replayed"] and request.user.has_perm("orchestrator.replay_request"),
         }
         return self._render(request, "desk/request.html", context)
 
@@ -144,45 +131,30 @@ class RequestPage(LookedAt):
         """Cancel what has not begun, once it is confirmed."""
         found = self._find(request, request_id)
         self.demand(request, "orchestrator.cancel_request", AuditAction.CANCEL, request_id)
-        back = reverse("admin:orchestrator_request_change", args=[request_id])
         if request.method != "POST":
-            counts = request_view.count(found)
-            text = f"{counts['queued']} messages wait and are cancelled. {counts['processing']} that have begun go on."
-            question = Question(title="Cancel this request?", text=text, yes="Cancel the request", back=back)
-            return self._render(request, "desk/ask.html", ask(question, subject=found.pk))
+            return self._ask(request, asking.whether_to_cancel(found))
         try:
             _cancel(audit.at_the_desk(request), found)
         except (stopping.UnknownRequest, stopping.AlreadyFinished) as refused:
             messages.error(request, str(refused) or str(type(refused).__doc__))
         else:
             messages.success(request, "Cancelled: what has not begun will not begin.")
-        return HttpResponseRedirect(back)
+        return _go_to(request_id)
 
     def replay_view(self, request: HttpRequest, request_id: uuid.UUID) -> HttpResponse:
         """Replay the failed messages by a new request, once it is confirmed."""
         found = self._find(request, request_id)
         self.demand(request, "orchestrator.replay_request", AuditAction.REPLAY, request_id)
-        back = reverse("admin:orchestrator_request_change", args=[request_id])
         if request.method != "POST":
-            copies = replays.find_replays(found.pk)
-            question = Question(
-                title="Replay what failed?",
-                text=f"A new request gets copies of the failed messages ({found.failed} have failed). "
-                "This request stays as it is.",
-                yes="Replay",
-                back=back,
-                again=bool(copies),
-                replayed_by=tuple(copy.request_id for copy in copies),
-            )
-            return self._render(request, "desk/ask.html", ask(question, subject=found.pk))
+            return self._ask(request, asking.whether_to_replay_request(found))
         again = "again" in request.POST
         try:
             replayed = replaying.replay_request(request_id, actor=audit.at_the_desk(request), again=again)
         except replaying.Refused as refused:
             messages.error(request, f"Nothing was replayed: {refused}")
-            return HttpResponseRedirect(back)
-        messages.success(request, f"Replayed: {replayed.messages} messages by this new request.")
-        return HttpResponseRedirect(reverse("admin:orchestrator_request_change", args=[replayed.request_id]))
+            return _go_to(request_id)
+        messages.success(request, f"Replayed: {amounts.tell(replayed.messages, 'message')} by this new request.")
+        return _go_to(replayed.request_id)
 
     def replay_failures_view(self, request: HttpRequest) -> HttpResponse:
         """Replay all failures of a type since a time."""
@@ -201,6 +173,9 @@ class RequestPage(LookedAt):
             raise Http404
         return found
 
+    def _ask(self, request: HttpRequest, question: Question) -> TemplateResponse:
+        return self._render(request, "desk/ask.html", {"title": question.title, "question": question})
+
     def _render(self, request: HttpRequest, template: str, context: dict[str, Any]) -> TemplateResponse:
         site = self.admin_site.each_context(request)
         return TemplateResponse(request, template, {**site, "opts": self.opts, **context})
@@ -209,6 +184,10 @@ class RequestPage(LookedAt):
 def masked_for(request: HttpRequest) -> list[str]:
     """Return the names of the fields that this user must not see."""
     return [] if request.user.has_perm("orchestrator.unmask_message") else settings.WAYBILL_MASKED_FIELDS
+
+
+def _go_to(request_id: uuid.UUID) -> HttpResponseRedirect:
+    return HttpResponseRedirect(reverse("admin:orchestrator_request_change", args=[request_id]))
 
 
 @database_errors.repeat_deadlocked

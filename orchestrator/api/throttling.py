@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from orchestrator import rates
+from orchestrator import amounts, rates
 from orchestrator.api import waiting
 from orchestrator.api.problems import Problem
 from orchestrator.auth import Account
@@ -29,7 +29,8 @@ def count_call(request: HttpRequest, account: Account) -> None:
     fields = _print_fields(standing)
     if standing.exceeded:
         headers = fields | {"Retry-After": str(standing.reset)}
-        raise Problem(429, f"You may call {standing.quota} times in {standing.window} seconds", headers=headers)
+        times, seconds = amounts.tell(standing.quota, "time"), amounts.tell(standing.window, "second")
+        raise Problem(429, f"You may call {times} in {seconds}", headers=headers)
     setattr(request, _KEPT, fields)
 
 

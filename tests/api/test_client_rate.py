@@ -76,7 +76,7 @@ def test_the_first_answer_of_a_fresh_client_tells_the_whole_window(settings: Laz
         ("post", "/api/v1/tracking", {}, {"success": False}),
         ("get", STATUS.format("4711"), {}, {"errorCode": "GLOBAL_1001"}),
         ("get", "/services/4711/states", {}, {"exception": "TooManyRequestsException"}),
-        ("get", "/api/2.3.1/orderevents/", {}, {"cause": "You may call 1 times in 3600 seconds"}),
+        ("get", "/api/2.3.1/orderevents/", {}, {"cause": "You may call 1 time in 3600 seconds"}),
         ("post", "/native-app/CS700100A/startup", NATIVE, {"status": {"code": "throttle"}}),
     ],
 )

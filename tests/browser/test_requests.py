@@ -86,12 +86,12 @@ def test_has_its_failures_replayed_after_a_question(visit: desk.Visit, stack: St
     expect(page.locator("#progress-said")).to_have_text("Finished")
 
     page.get_by_role("link", name="Replay what failed…").click()
-    expect(page.get_by_text("1 have failed")).to_be_visible()
+    expect(page.get_by_text("what failed (1 message)")).to_be_visible()
     desk.check_accessible(page)
     desk.shoot(page, "replay")
     page.get_by_role("button", name="Replay", exact=True).click()
 
-    expect(page.get_by_text("Replayed: 1 messages")).to_be_visible()
+    expect(page.get_by_text("Replayed: 1 message by")).to_be_visible()
     page.get_by_role("link", name=request_id).click()
     expect(page.get_by_text("Replayed by")).to_be_visible()
     page.get_by_role("link", name="Replay what failed…").click()
@@ -105,7 +105,7 @@ def test_is_cancelled_after_a_question(visit: desk.Visit, stack: Stack) -> None:
     page = visit(page_of(request_id), user="operator")
 
     page.get_by_role("link", name="Cancel…").click()
-    expect(page.get_by_text("2 messages wait")).to_be_visible()
+    expect(page.get_by_text("What waits is cancelled (2 messages)")).to_be_visible()
     page.get_by_role("button", name="Cancel the request").click()
 
     expect(page.get_by_text("what has not begun will not begin")).to_be_visible()

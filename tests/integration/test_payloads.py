@@ -209,7 +209,7 @@ def test_a_result_under_another_key_than_its_payload_comes_along(settings: Any, 
     said = reseal()
 
     message.refresh_from_db()
-    assert said == ["resealed: 1 messages, with key k2"]
+    assert said == ["resealed: 1 message, with key k2"]
     assert (message.result or "").startswith("sealed:k2:")
 
 

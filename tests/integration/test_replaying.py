@@ -368,3 +368,11 @@ class TestTheCommand:
             self.run(*arguments)
 
         assert not Request.objects.exists()
+
+    def test_tells_one_message_from_many(self, client: Client) -> None:
+        assert self.run(str(make_failed(client).pk)).splitlines()[-1] == "replayed: 1 message"
+
+    @pytest.mark.parametrize("since", ["99999999d", "999999999h"])
+    def test_says_what_is_wrong_with_a_time_before_all_times(self, since: str) -> None:
+        with pytest.raises(CommandError, match=rf"^not a time: '{since}' ago is before the year 1$"):
+            self.run("--type", "Echo", "--since", since)

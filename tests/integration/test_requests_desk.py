@@ -10,7 +10,7 @@ from django.test import Client as Browser
 from django.test import override_settings
 from django.utils import timezone
 
-from orchestrator import audit, masking, payloads, replaying, replays
+from orchestrator import audit, masking, payloads, replaying, replays, stopping
 from orchestrator.admin import finding
 from orchestrator.lifecycle import Status, StopReason
 from orchestrator.models import AuditEntry, AuditOutcome, Client, Message, Request
@@ -57,6 +57,14 @@ def search(browser: Browser, **query: object) -> list[uuid.UUID]:
 def text_of(answer: Any) -> str:
     assert answer.status_code == 200, answer
     return str(answer.content.decode())
+
+
+def assert_told(answer: Any, *texts: str) -> None:
+    """The page says why there is nothing to do, and has no button to do it."""
+    page = answer.content.decode()
+    assert answer.status_code == 200
+    assert all(text in page for text in texts), page
+    assert 'type="submit" class="ledger-button' not in page
 
 
 class TestTheSearch:
@@ -273,12 +281,22 @@ class TestCancelling:
         before = engine.counters_of(made)
         answer = browser.post(f"{PAGE}{made.pk}/cancel/", follow=True)
 
-        assert "2 messages wait" in asked
+        assert "What waits is cancelled (2 messages). What has begun goes on (0 messages)." in asked
         assert before == {"open": 2}
         assert "Cancelled" in text_of(answer)
         assert engine.counters_of(made) == {"cancelled": 2}
         entry = AuditEntry.objects.get(action="cancel")
         assert (entry.actor, entry.object_id, entry.outcome) == ("operator", str(made.pk), AuditOutcome.DONE)
+
+    @pytest.mark.parametrize("door", ["requests", stopping.EXTERNAL_DOOR])
+    def test_of_what_has_nothing_to_cancel_is_not_asked_but_told(
+        self, browser: Browser, client: Client, door: str
+    ) -> None:
+        made = make(client, *([QUEUED] if door == stopping.EXTERNAL_DOOR else []), door=door)
+
+        answer = browser.get(f"{PAGE}{made.pk}/cancel/")
+
+        assert_told(answer, "There is nothing to cancel", "no open message")
 
     def test_of_what_is_finished_is_refused_and_recorded(self, browser: Browser, client: Client) -> None:
         made = make(client)
@@ -307,9 +325,9 @@ class TestReplaying:
         before = Request.objects.count()
         answer = browser.post(f"{PAGE}{made.pk}/replay/", follow=True)
 
-        assert "1 have failed" in asked
+        assert "what failed (1 message)" in asked
         assert before == 1
-        assert "Replayed: 1 messages" in text_of(answer)
+        assert "Replayed: 1 message by" in text_of(answer)
         assert replays.find_replays(made.pk) == [(answer.context["shown"].pk, 1)]
 
     def test_shows_that_it_was_replayed_already_and_asks(self, browser: Browser, client: Client) -> None:
@@ -323,6 +341,29 @@ class TestReplaying:
         assert str(first.request_id) in asked
         assert "already replayed" in refused
         assert "Replayed: 1" in again
+
+    def test_of_a_request_without_failures_is_not_asked_but_told(self, browser: Browser, client: Client) -> None:
+        answer = browser.get(f"{PAGE}{make(client, COMPLETE).pk}/replay/")
+
+        assert_told(answer, "There is nothing to replay", "no message of this request has failed")
+
+    def test_of_a_services_tasks_is_not_asked_but_told(self, browser: Browser, client: Client) -> None:
+        answer = browser.get(f"{PAGE}{make(client, FAILED, door=stopping.EXTERNAL_DOOR).pk}/replay/")
+
+        assert_told(answer, "There is nothing to replay", "its owner&#x27;s")
+
+    def test_of_a_message_that_did_not_fail_is_not_asked_but_told(self, browser: Browser, client: Client) -> None:
+        (message,) = factories.messages_of(make(client, COMPLETE))
+
+        answer = browser.get(f"/admin/orchestrator/message/{message.pk}/replay/")
+
+        assert_told(answer, "There is nothing to replay", "this message did not fail: it is Complete")
+
+    def test_again_is_still_asked_when_everything_was_replayed(self, browser: Browser, client: Client) -> None:
+        made = make(client, FAILED)
+        replaying.replay_request(made.pk, actor=SOMEBODY)
+
+        assert browser.get(f"{PAGE}{made.pk}/replay/").context["question"].yes == "Replay"
 
     def test_of_what_did_not_fail_changes_nothing_and_is_recorded(self, browser: Browser, client: Client) -> None:
         made = make(client)
@@ -354,7 +395,7 @@ class TestReplaying:
         answer = text_of(browser.post(page, query, follow=True))
 
         assert '<dd id="failures">2</dd>' in counted
-        assert "Replayed 2 messages by 1 new requests" in answer
+        assert "Replayed 2 messages by 1 new request." in answer
         assert '<dd id="failures">0</dd>' in answer
         assert "nothing to replay" in text_of(browser.post(page, query, follow=True))
 

@@ -263,7 +263,7 @@ def test_a_dry_run_says_what_would_go_and_touches_nothing(account: accounts.Acco
 
     assert said == [
         "would be cleared: 3 messages",
-        "would be deleted: 2 messages of 1 requests",
+        "would be deleted: 2 messages of 1 request",
     ]
     assert list(Message.objects.order_by("id").values()) == before
     assert not Purge.objects.exists()
@@ -275,7 +275,7 @@ def test_it_says_what_it_did(account: accounts.Account, settings: Any) -> None:
 
     assert run() == [
         "WAYBILL_CLEAR_AFTER_DAYS is not set: nothing is ever cleared",
-        "deleted: 1 messages of 1 requests",
+        "deleted: 1 message of 1 request",
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from orchestrator import audit, backend_types, breakers, sealing
+from orchestrator import amounts, audit, backend_types, breakers, sealing
 from orchestrator.management.errors import told_in_one_line
 from orchestrator.models import AuditAction, Backend
 
@@ -115,7 +115,7 @@ def _rate(row: Backend) -> str:
 
 def _breaker(row: Backend) -> str:
     failures = settings.WAYBILL_BREAKER_FAILURES if row.breaker is None else row.breaker
-    rule = f"after {failures} failures in a row" if failures else "none"
+    rule = f"after {amounts.tell(failures, 'failure')} in a row" if failures else "none"
     lane = row.lane or row.message_type
     return ", now ".join([rule, *(state.status.value for state in breakers.states() if state.lane == lane)])
 

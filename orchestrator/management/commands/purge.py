@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from orchestrator import retention
+from orchestrator import amounts, retention
 from orchestrator.management.errors import told_in_one_line
 from orchestrator.retention import Action, Purged
 
@@ -38,5 +38,5 @@ class Command(BaseCommand):
 
 def _sum_up(purged: Purged, *, would: bool) -> str:
     verb = f"would be {_DONE[purged.action]}" if would else _DONE[purged.action]
-    whole = f" of {purged.requests} requests" if purged.action is Action.DELETE else ""
-    return f"{verb}: {purged.messages} messages{whole}"
+    whole = f" of {amounts.tell(purged.requests, 'request')}" if purged.action is Action.DELETE else ""
+    return f"{verb}: {amounts.tell(purged.messages, 'message')}{whole}"

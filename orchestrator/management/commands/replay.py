@@ -13,11 +13,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from orchestrator import audit, ids, replaying, replays
+from orchestrator import amounts, audit, ids, replaying, replays
 from orchestrator.management.errors import told_in_one_line
 from orchestrator.replaying import Replayed
 
-_AGO = re.compile(r"(?P<count>\d{1,6})(?P<unit>[smhd])")
+_AGO = re.compile(r"(?P<count>\d{1,9})(?P<unit>[smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -45,10 +45,10 @@ class Command(BaseCommand):
             try:
                 for replayed in _replay(options):
                     messages += replayed.messages
-                    self.stdout.write(f"request {replayed.request_id}: {replayed.messages} messages")
+                    self.stdout.write(f"request {replayed.request_id}: {amounts.tell(replayed.messages, 'message')}")
             except replaying.Refused as refused:
                 raise CommandError(str(refused)) from refused
-        self.stdout.write(f"replayed: {messages} messages")
+        self.stdout.write(f"replayed: {amounts.tell(messages, 'message')}")
 
 
 def _replay(options: dict[str, Any]) -> Iterator[Replayed]:
@@ -81,7 +81,7 @@ def _read_id(text: str) -> uuid.UUID:
 
 def _read_time(text: str) -> datetime:
     if ago := _AGO.fullmatch(text):
-        return timezone.now() - timedelta(**{_UNITS[ago["unit"]]: int(ago["count"])})
+        return _read_ago(text, timedelta(**{_UNITS[ago["unit"]]: int(ago["count"])}))
     try:
         found = parse_datetime(text)
     except ValueError as broken:
@@ -89,3 +89,10 @@ def _read_time(text: str) -> datetime:
     if found is None:
         raise CommandError(f"not a time: {text!r} (2026-01-31T12:00Z, or 90m, 2h, 1d ago)")
     return found if timezone.is_aware(found) else found.replace(tzinfo=timezone.get_current_timezone())
+
+
+def _read_ago(text: str, ago: timedelta) -> datetime:
+    try:
+        return timezone.now() - ago
+    except OverflowError as too_long:
+        raise CommandError(f"not a time: {text!r} ago is before the year 1") from too_long

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from orchestrator import payloads, resealing
+from orchestrator import amounts, payloads, resealing
 from orchestrator.management.errors import told_in_one_line
 
 
@@ -24,6 +24,8 @@ class Command(BaseCommand):
                 changed, still_open = sum(resealing.reseal()), resealing.count_open()
         except payloads.Unreadable as unreadable:
             raise CommandError(f"stopped before changing it: {unreadable}") from unreadable
-        self.stdout.write(f"resealed: {changed} messages, with key {payloads.key_id() or 'none: they are plain now'}")
+        self.stdout.write(
+            f"resealed: {amounts.tell(changed, 'message')}, with key {payloads.key_id() or 'none: they are plain now'}"
+        )
         if still_open:
             self.stdout.write(f"{still_open} open messages are under another key: run this again when they are final")
