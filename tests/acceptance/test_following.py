@@ -51,12 +51,12 @@ class Web:
     child: processes.Child
     opened: list[socket.socket] = field(default_factory=list)
 
-    def get(self, account: accounts.Account, path: str, **headers: str) -> Answer:
+    def get(self, account: accounts.Account, path: str, *, method: str = "GET", **headers: str) -> Answer:
         began = time.monotonic()
         wire = http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         with contextlib.closing(wire):
-            wire.request("GET", path, headers=basic(account.client_id) | named)
+            wire.request(method, path, headers=basic(account.client_id) | named)
             answer = wire.getresponse()
             body = answer.read()
             told = {name.lower(): value for name, value in answer.getheaders()}
@@ -249,11 +249,12 @@ def test_nonsense_is_ignored(web: Web, account: accounts.Account, text: str) -> 
     assert "preference-applied" not in answer.headers
 
 
+@pytest.mark.parametrize("seconds", ["999999", "9" * 10, "9" * 5000])
 def test_who_asks_to_wait_for_ever_is_told_how_long(
-    web: Web, account: accounts.Account, beside: Callable[..., "Future[Answer]"]
+    web: Web, account: accounts.Account, beside: Callable[..., "Future[Answer]"], seconds: str
 ) -> None:
     request = engine.hand_in(client_id=account.id)
-    waiting = beside(web.get, account, path_of(request), Prefer="wait=999999")
+    waiting = beside(web.get, account, path_of(request), Prefer=f"wait={seconds}")
     time.sleep(0.2)
     finish()
 
@@ -312,6 +313,20 @@ def test_a_stream_goes_on_after_the_last_event_and_says_when_nothing_is_to_come(
 
     assert [answer.body.count(b"event: outcome") for answer in (whole, rest)] == [2, 1]
     assert (nothing.status, nothing.body) == (204, b"")
+
+
+def test_a_streams_head_is_that_of_its_get_and_tells_no_length(web: Web, account: accounts.Account) -> None:
+    request = factories.make_request(client_id=account.id)
+    path = f"{path_of(request)}/stream"
+
+    whole, head = web.get(account, path), web.get(account, path, method="HEAD")
+
+    changing = {"date", "x-request-id", "transfer-encoding"}  # the last is the wire's, and a HEAD has no body to chunk
+    assert (head.status, head.body) == (200, b"")
+    assert "content-length" not in head.headers
+    assert {name: value for name, value in head.headers.items() if name not in changing} == {
+        name: value for name, value in whole.headers.items() if name not in changing
+    }
 
 
 def test_a_silent_stream_has_heartbeats(web: Web, account: accounts.Account) -> None:

@@ -22,7 +22,8 @@ from orchestrator.auth import Account
 from tracking.gateway import queries
 from tracking.gateway import rendering as room_rendering
 
-_SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
+_SECONDS = re.compile(r"0*([0-9]+)", re.ASCII)
+_MOST_DIGITS = 9
 _SHAPE = b"1"
 """Goes up when the representation changes shape: clients may keep tags longer than a release."""
 _ANY = "*"
@@ -91,13 +92,20 @@ def unknown() -> Problem:
 
 def _read_wish(request: Request) -> _Wish:
     """Read the preferences; those that can't be understood are ignored (RFC 7240 §2)."""
-    seconds = _SECONDS.fullmatch(doors.preference(request, "wait") or "")
-    waits = seconds is not None and waiting.can_wait(request)
     return _Wish(
         minimal=doors.prefers(request, "return", "minimal"),
         known=frozenset(parse_etags(request.headers.get("If-None-Match", ""))),
-        wait=min(int(seconds[0]), settings.WAYBILL_MAX_WAIT_SECONDS) if seconds and waits else None,
+        wait=_read_seconds(doors.preference(request, "wait") or "") if waiting.can_wait(request) else None,
     )
+
+
+def _read_seconds(text: str) -> int | None:
+    """Return for how long the caller may wait: as long as it says, or as anybody may; None if it says no number."""
+    found = _SECONDS.fullmatch(text)
+    if found is None:
+        return None
+    most = settings.WAYBILL_MAX_WAIT_SECONDS
+    return most if len(found[1]) > _MOST_DIGITS else min(int(found[1]), most)
 
 
 def _find(account: Account, request_id: uuid.UUID, *, minimal: bool) -> tuple[queries.Head, list[queries.MessageRow]]:

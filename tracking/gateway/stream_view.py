@@ -38,8 +38,8 @@ class StreamView(WindowView):
         if last == stream.END and head.request.completed_at is not None:
             return _no_more()
         course = stream.Course(request_id, account, after=_read_place(last, head))
-        if request.method == "HEAD":
-            return HttpResponse(content_type=_EVENT_STREAM, headers=_HEADERS)
+        if request.method == "HEAD":  # a stream of nothing: it has no length to be told either
+            return StreamingHttpResponse((), content_type=_EVENT_STREAM, headers=_HEADERS)
         if following.WATCHER.followers >= settings.WAYBILL_MAX_FOLLOWERS or following.WATCHER.is_closing:
             raise Problem(503, "As many clients are waiting as may, please try again")
         return StreamingHttpResponse(stream.events(course), content_type=_EVENT_STREAM, headers=_HEADERS)
