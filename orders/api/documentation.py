@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
+from orchestrator.api import headers
 from orders.api import answers, bodies, errors
 from orders.models import Operation, State
 
@@ -115,23 +116,14 @@ _EXAMPLE_ACCESSES = [
 
 _ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The order's id: its Request-Id.")
 _HEADERS = [
-    OpenApiParameter(
-        "Idempotency-Key",
-        {"type": "string", "pattern": "^[!-~]{1,255}$"},
-        OpenApiParameter.HEADER,
-        description="The same key with the same JSON value is answered as the first time, for 24 hours.",
-    ),
-    OpenApiParameter(
-        "traceparent", OpenApiTypes.STR, OpenApiParameter.HEADER, description="W3C Trace Context, handed on."
-    ),
-    *(
-        OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.HEADER, response=[200, 201], description=text)
-        for name, text in (
-            ("Request-Id", "The order's id."),
-            ("Location", "Where the order can be looked at."),
-            ("Last-Modified", "When the order last changed."),
-            ("Idempotent-Replayed", "`true` on the repeated answer to an idempotency key."),
-        )
+    headers.IDEMPOTENCY_KEY,
+    headers.TRACEPARENT,
+    *headers.of_creation(
+        200,
+        201,
+        Request_Id="The order's id.",
+        Location="Where the order can be looked at.",
+        Last_Modified="When the order last changed.",
     ),
 ]
 _LAST_MODIFIED = OpenApiParameter(

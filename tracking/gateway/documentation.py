@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
+from orchestrator.api import headers
 from orchestrator.intake import LARGEST_PRIORITY, LONGEST_DEADLINE_SECONDS, DuplicatePolicy
 from orchestrator.lifecycle import ErrorPolicy, Status
 from tracking.gateway import bodies
@@ -140,24 +141,12 @@ _PREFER_MINIMAL = OpenApiParameter(
 )
 _HEADERS = [
     _PREFER,
-    OpenApiParameter(
-        "Idempotency-Key",
-        {"type": "string", "pattern": "^[!-~]{1,255}$"},
-        OpenApiParameter.HEADER,
-        description="The same key with the same JSON value is answered as the first time, for 24 hours.",
-    ),
-    OpenApiParameter(
-        "traceparent", OpenApiTypes.STR, OpenApiParameter.HEADER, description="W3C Trace Context, handed on."
-    ),
+    headers.IDEMPOTENCY_KEY,
+    headers.TRACEPARENT,
 ]
-_SENT_BACK = [
-    OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.HEADER, response=[200, 202], description=description)
-    for name, description in (
-        ("Request-Id", "The request's UUID."),
-        ("Location", "Where the request can be looked at."),
-        ("Idempotent-Replayed", "`true` on the repeated answer to an idempotency key."),
-    )
-]
+_SENT_BACK = headers.of_creation(
+    200, 202, Request_Id="The request's UUID.", Location="Where the request can be looked at."
+)
 _ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The Request-Id.")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
+from orchestrator.api import headers
 from orchestrator.api.problems import Problem
 from tracking.native import cookie, errors, words
 from tracking.native.bodies import EVENTS, MOST_ENTRIES, REQUEST, SERVICES
@@ -44,19 +45,6 @@ _COOKIE = OpenApiParameter(
     required=True,
     description="The ticket of the task that is asked for.",
 )
-_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    {"type": "string", "pattern": "^[!-~]{1,255}$"},
-    OpenApiParameter.HEADER,
-    description="The same key with the same JSON value is answered as the first time, for 24 hours.",
-)
-_TRACE = OpenApiParameter(
-    "traceparent", OpenApiTypes.STR, OpenApiParameter.HEADER, description="W3C Trace Context, handed on."
-)
-
-
-def _sent_back(name: str, description: str) -> OpenApiParameter:
-    return OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.HEADER, response=[200], description=description)
 
 
 def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -198,10 +186,12 @@ startup = extend_schema(
     summary="Start a task",
     tags=_TAGS,
     parameters=[
-        *(_NINO, _ACCEPT, _JOURNEY, _COOKIE_IF_ANY, _KEY, _TRACE),
-        _sent_back("Request-Id", "The task's UUID: any other window knows it."),
-        _sent_back("Set-Cookie", "The task's ticket, `mdtpapi`."),
-        _sent_back("Idempotent-Replayed", "`true` on the repeated answer to an idempotency key."),
+        *(_NINO, _ACCEPT, _JOURNEY, _COOKIE_IF_ANY, headers.IDEMPOTENCY_KEY, headers.TRACEPARENT),
+        *headers.of_creation(
+            200,
+            Request_Id="The task's UUID: any other window knows it.",
+            Set_Cookie="The task's ticket, `mdtpapi`.",
+        ),
     ],
     request={"application/json": _STARTUP},
     responses={
@@ -228,7 +218,7 @@ poll = extend_schema(
     tags=_TAGS,
     parameters=[
         *(_NINO, _ACCEPT, _JOURNEY, _COOKIE),
-        _sent_back("Cache-Control", "`no-store` until the task is complete."),
+        *headers.of_answer(200, Cache_Control="`no-store` until the task is complete."),
     ],
     responses={
         200: _answer(_POLL, "Where the task is.", _POLLED),
@@ -244,7 +234,7 @@ preflight = extend_schema(
     summary="What an app asks before its first startup",
     description="Clears the cookie.",
     tags=_TAGS,
-    parameters=[_ACCEPT, _JOURNEY_GIVEN, _sent_back("Set-Cookie", "Takes `mdtpapi` away.")],
+    parameters=[_ACCEPT, _JOURNEY_GIVEN, *headers.of_answer(200, Set_Cookie="Takes `mdtpapi` away.")],
     request={"application/json": _PREFLIGHT},
     responses={
         200: _answer(

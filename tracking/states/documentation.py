@@ -40,12 +40,6 @@ NAME = OpenApiParameter(
 EXTENSION_NAMES = OpenApiParameter(
     "extensions", OpenApiTypes.STR, description="Names of extensions to answer, with commas between them."
 )
-KEY = OpenApiParameter(
-    "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-    OpenApiParameter.HEADER,
-    description="The same key with the same body gets the first answer again, for 24 hours.",
-)
 
 
 def flag(name: str, what: str) -> OpenApiParameter:

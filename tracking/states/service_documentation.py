@@ -3,6 +3,7 @@
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 
+from orchestrator.api import headers
 from orchestrator.stages import Kind
 from tracking.states import documentation as shared
 from tracking.states import scalars
@@ -17,14 +18,9 @@ _OF_CUSTOMER = OpenApiParameter(
     "customer_id", OpenApiTypes.STR, OpenApiParameter.PATH, description='Compared as text: 51 and "51" are the same.'
 )
 _CONTACT_KEY = OpenApiParameter("contact_key", OpenApiTypes.STR, OpenApiParameter.PATH, description="Compared as text.")
-_SENT_BACK = [
-    OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.HEADER, response=[201], description=description)
-    for name, description in (
-        ("Request-Id", "The service's id: every service is a request."),
-        ("Location", "Where the service can be looked at."),
-        ("Idempotent-Replayed", "`true` on the repeated answer to an idempotency key."),
-    )
-]
+_SENT_BACK = headers.of_creation(
+    201, Request_Id="The service's id: every service is a request.", Location="Where the service can be looked at."
+)
 _WITH = [
     shared.flag("active_states", "states that are active"),
     shared.flag("completed_states", "states that are over"),
@@ -54,7 +50,7 @@ _UPDATE = shared.beginning(Kind.SERVICE) | {"required": []}
 start = shared.operation(
     "service_start",
     "Begin a service",
-    parameters=[shared.KEY, *_SENT_BACK],
+    parameters=[headers.IDEMPOTENCY_KEY, *_SENT_BACK],
     sent=(_START, {"customer_id": "51X", "service_type": 100, "est_duration": 3600, "interaction_id": "51"}),
     answers={201: (_STARTED, {"service_id": shared.EXAMPLE_ID})},
     refusals=(400, 409, 422),
@@ -76,7 +72,7 @@ delete = shared.operation(
 end = shared.operation(
     "service_end",
     "End a service, with its open states and tasks",
-    parameters=[shared.SERVICE_ID, shared.KEY],
+    parameters=[shared.SERVICE_ID, headers.IDEMPOTENCY_KEY],
     sent=shared.end_body(Kind.SERVICE),
     answers=shared.NOTHING,
     refusals=shared.CHANGING_WITH_KEY,
@@ -92,7 +88,7 @@ put_extension = shared.operation(
 give_customer = shared.operation(
     "service_customer",
     "Give a service its customer",
-    parameters=[_CUSTOMER, shared.SERVICE_ID, shared.KEY],
+    parameters=[_CUSTOMER, shared.SERVICE_ID, headers.IDEMPOTENCY_KEY],
     sent=(_UPDATE, {"interaction_id": "52"}),
     answers=shared.NOTHING,
     refusals=shared.CHANGING_WITH_KEY,

@@ -1,5 +1,6 @@
 """What OpenAPI says of the states of a service."""
 
+from orchestrator.api import headers
 from orchestrator.stages import Kind
 from tracking.states import documentation as shared
 
@@ -50,7 +51,7 @@ read = shared.operation(
 start = shared.operation(
     "state_start",
     "Begin a state",
-    parameters=[shared.SERVICE_ID, shared.KEY],
+    parameters=[shared.SERVICE_ID, headers.IDEMPOTENCY_KEY],
     sent=(
         shared.beginning(Kind.STATE, previous_state_id=shared.NUMBER),
         {"state_type": 100, "est_duration": 60, "interaction_id": "51", "Feedback": shared.FEEDBACK},
@@ -61,7 +62,7 @@ start = shared.operation(
 transition = shared.operation(
     "state_transition",
     "End a state and begin another: both or neither",
-    parameters=[shared.SERVICE_ID, shared.KEY],
+    parameters=[shared.SERVICE_ID, headers.IDEMPOTENCY_KEY],
     sent=(
         _TRANSITION,
         {"from": {"state_id": 0, "disposition": 1}, "to": {"state_type": 101, "est_duration": 60}, "media_type": 2},
@@ -72,7 +73,7 @@ transition = shared.operation(
 end = shared.operation(
     "state_end",
     "End a state, with its open tasks",
-    parameters=[shared.SERVICE_ID, shared.STATE_ID, shared.KEY],
+    parameters=[shared.SERVICE_ID, shared.STATE_ID, headers.IDEMPOTENCY_KEY],
     sent=shared.end_body(Kind.STATE),
     answers=shared.NOTHING,
     refusals=shared.CHANGING_WITH_KEY,

@@ -2,6 +2,7 @@
 
 from drf_spectacular.utils import OpenApiParameter
 
+from orchestrator.api import headers
 from orchestrator.lifecycle import Status
 from orchestrator.stages import Kind
 from tracking.states import documentation as shared
@@ -37,7 +38,7 @@ read = shared.operation(
 start = shared.operation(
     "task_start",
     "Begin an external task: no worker claims it, its owner ends it",
-    parameters=[shared.SERVICE_ID, shared.KEY],
+    parameters=[shared.SERVICE_ID, headers.IDEMPOTENCY_KEY],
     sent=(
         shared.beginning(Kind.TASK, state_id=shared.NUMBER),
         {"task_type": 5, "state_id": 0, "est_duration": 300},
@@ -48,7 +49,7 @@ start = shared.operation(
 end = shared.operation(
     "task_end",
     "End an external task",
-    parameters=[shared.SERVICE_ID, shared.TASK_ID, shared.KEY],
+    parameters=[shared.SERVICE_ID, shared.TASK_ID, headers.IDEMPOTENCY_KEY],
     sent=shared.end_body(Kind.TASK),
     answers=shared.NOTHING,
     refusals=shared.CHANGING_WITH_KEY,

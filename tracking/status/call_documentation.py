@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
+from orchestrator.api import headers
 from orchestrator.api.problems import Problem
 from tracking.status import bodies, errors
 from tracking.status.documentation import NAK, PAGEABLE
@@ -114,25 +115,9 @@ _EXAMPLE_BULK_REFUSED = {
 }
 _PARAMETERS = [
     OpenApiParameter("messageType", OpenApiTypes.STR, OpenApiParameter.PATH, description="Of every message."),
-    OpenApiParameter(
-        "Idempotency-Key",
-        {"type": "string", "pattern": "^[!-~]{1,255}$"},
-        OpenApiParameter.HEADER,
-        description="The same key with the same JSON value is answered as the first time, for 24 hours.",
-    ),
-    OpenApiParameter(
-        "traceparent", OpenApiTypes.STR, OpenApiParameter.HEADER, description="W3C Trace Context, handed on."
-    ),
-    OpenApiParameter(
-        "Request-Id", _UUID, OpenApiParameter.HEADER, response=[200], description="The UUID that stands for the whole."
-    ),
-    OpenApiParameter(
-        "Idempotent-Replayed",
-        OpenApiTypes.STR,
-        OpenApiParameter.HEADER,
-        response=[200],
-        description="`true` on the repeated answer to an idempotency key.",
-    ),
+    headers.IDEMPOTENCY_KEY,
+    headers.TRACEPARENT,
+    *headers.of_creation(200, Request_Id="The UUID that stands for the whole."),
 ]
 
 
