@@ -98,19 +98,17 @@ class Sight:
     probe: Probe | None = None
 
 
+_IN_A_ROW = "(CASE WHEN %(answered)s THEN 0 ELSE failures END + %(failures)s)"
+_OPENS = f"opened_at IS NULL AND %(breaker)s > 0 AND %(failures)s > 0 AND {_IN_A_ROW} >= %(breaker)s"
+
 # By primary key. The processes' sights are added up in the order in which they get the row's lock: every right side
 # reads the row as the one before left it. `recent_seconds` forgets half of what was after some 14 calls.
-_TELL = """
+_TELL = f"""
 UPDATE orchestrator_breaker SET
-    failures = CASE WHEN %(closing)s THEN 0 WHEN %(answered)s THEN %(failures)s ELSE failures + %(failures)s END,
-    opened_at = CASE WHEN %(closing)s THEN NULL
-        WHEN opened_at IS NULL AND %(breaker)s > 0 AND %(failures)s > 0
-            AND CASE WHEN %(answered)s THEN 0 ELSE failures END + %(failures)s >= %(breaker)s THEN now()
-        ELSE opened_at END,
+    failures = CASE WHEN %(closing)s THEN 0 ELSE {_IN_A_ROW} END,
+    opened_at = CASE WHEN %(closing)s THEN NULL WHEN {_OPENS} THEN now() ELSE opened_at END,
     probe_at = CASE WHEN %(closing)s THEN NULL
-        WHEN opened_at IS NULL AND %(breaker)s > 0 AND %(failures)s > 0
-            AND CASE WHEN %(answered)s THEN 0 ELSE failures END + %(failures)s >= %(breaker)s
-            THEN now() + %(first)s * interval '1 second'
+        WHEN {_OPENS} THEN now() + %(first)s * interval '1 second'
         WHEN opened_at IS NOT NULL AND %(probe_failed)s THEN now()
             + least(%(ceiling)s, %(first)s * 2 ^ least(probes + 1, 30)) * (0.75 + random() / 4) * interval '1 second'
         ELSE probe_at END,
@@ -126,7 +124,7 @@ UPDATE orchestrator_breaker SET
     last_failure = coalesce(%(last_failure)s, last_failure)
 WHERE lane = %(lane)s AND (SELECT true FROM set_config('synchronous_commit', 'off', true))
 RETURNING opened_at IS NOT NULL, failures
-"""
+"""  # noqa: S608 - the pieces are ours
 
 # Two processes at the same moment: the second waits for the first's row lock, finds `probing_until` set, and gets none.
 _TAKE_PROBE = """
