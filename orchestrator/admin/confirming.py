@@ -1,13 +1,15 @@
 """Ask before a deed at the desk is done, do it with its entry in the audit log, and say what came of it.
 
-In: a question. Out: a page that asks; after "yes", the deed, and the way back. Called by the pages of lanes, workers
-and whatever else is put right here.
+In: what can be done to the rows of a table. Out: an address for each deed: a page that asks; after "yes", the deed, and
+the way back. Called by the pages of lanes and workers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -15,55 +17,78 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from orchestrator import audit
-from orchestrator.audit import Deed
+from orchestrator.models import AuditAction
+
+_BACK = "admin:index"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is about to be done. `check` raises one of `refusals` when it can't be; `do` does it, and says what it did.
+class Deed:
+    """Something that can be done to a row. In its texts {} is the row's name.
 
-    `told`: what comes of it, a paragraph each. `permission` is a codename with its app.
+    `word`: in its address. `permission`: a codename with its app. `told`: what comes of it, a paragraph each.
+    `do` tells whether it changed anything: then `done` is said, else `already`.
     """
 
-    deed: Deed
+    word: str
+    action: AuditAction
     permission: str
     title: str
     told: tuple[str, ...]
     button: str
-    check: Callable[[], object]
-    do: Callable[[], str]
-    refusals: tuple[type[Exception], ...] = ()
-    back: str = "admin:index"
-    dangerous: bool = False
+    do: Callable[[str], bool]
+    done: str
+    already: str
 
 
-def addresses(model_name: str, views: Mapping[str, Callable[..., HttpResponse]]) -> list[URLPattern]:
-    """Give each question its address beside a row's own page: the row's key, and the word for the deed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deeds:
+    """What can be done to the rows of a table. `check` raises one of `refusals` when there is no such row."""
+
+    table: str
+    check: Callable[[str], object]
+    refusals: tuple[type[Exception], ...]
+    deeds: tuple[Deed, ...]
+
+
+def addresses(deeds: Deeds) -> list[URLPattern]:
+    """Give each deed its address beside a row's own page: the row's key, and the deed's word."""
     return [
-        path(f"<path:key>/{word}/", admin.site.admin_view(view), name=f"orchestrator_{model_name}_{word}")
-        for word, view in views.items()
+        path(
+            f"<path:key>/{deed.word}/",
+            admin.site.admin_view(partial(_confirm, deeds=deeds, deed=deed)),
+            name=f"orchestrator_{deeds.table}_{deed.word}",
+        )
+        for deed in deeds.deeds
     ]
 
 
-def confirm(request: HttpRequest, question: Question) -> HttpResponse:
+def _confirm(request: HttpRequest, key: str, *, deeds: Deeds, deed: Deed) -> HttpResponse:
     """Ask on GET, do on POST. What is refused is told on the page one comes back to, and recorded if it was tried."""
-    if not request.user.has_perm(question.permission):
+    row = unquote(key)
+    actor, entry = audit.at_the_desk(request), audit.Deed(deed.action, deeds.table, row)
+    if not request.user.has_perm(deed.permission):
         if request.method == "POST":
-            audit.refuse(audit.at_the_desk(request), question.deed, reason="not permitted")
+            audit.refuse(actor, entry, reason="not permitted")
         raise PermissionDenied
     try:
         if request.method != "POST":
-            question.check()
-            return _ask(request, question)
-        with audit.attempt(audit.at_the_desk(request), question.deed, refusals=question.refusals) as told:
-            done = told["did"] = question.do()
-    except question.refusals as refused:
+            deeds.check(row)
+            return _ask(request, deed, row)
+        with audit.attempt(actor, entry, refusals=deeds.refusals) as told:
+            said = told["did"] = (deed.done if deed.do(row) else deed.already).format(row)
+    except deeds.refusals as refused:
         messages.error(request, f"{refused}."[:1].upper() + f"{refused}."[1:])
     else:
-        messages.success(request, done)
-    return redirect(question.back)
+        messages.success(request, said)
+    return redirect(_BACK)
 
 
-def _ask(request: HttpRequest, question: Question) -> HttpResponse:
-    context = {**admin.site.each_context(request), "title": question.title, "question": question}
-    return TemplateResponse(request, "desk/confirm.html", context)
+def _ask(request: HttpRequest, deed: Deed, row: str) -> HttpResponse:
+    question = {
+        "title": deed.title.format(row),
+        "told": [text.format(row) for text in deed.told],
+        "button": deed.button,
+        "back": _BACK,
+    }
+    return TemplateResponse(request, "desk/confirm.html", {**admin.site.each_context(request), **question})

@@ -5,21 +5,43 @@ Called by Django's admin.
 """
 # ruff: noqa: ARG002 - Django calls with these arguments
 
-from functools import partial
-
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import URLPattern
 
-from orchestrator import audit, lanes
+from orchestrator import lanes
 from orchestrator.admin import confirming
-from orchestrator.admin.confirming import Question
+from orchestrator.admin.confirming import Deed
 from orchestrator.admin.pages import Page
 from orchestrator.models import AuditAction, Lane
 
-_REFUSALS = (lanes.UnknownLane,)
+_PAUSE = Deed(
+    word="pause",
+    action=AuditAction.PAUSE,
+    permission="orchestrator.pause_lane",
+    title="Pause lane {}?",
+    told=(
+        "Nothing more is claimed in it. What a worker has claimed already is finished.",
+        "New messages are still accepted; they wait, and keep their turns, until the lane is resumed.",
+    ),
+    button="Pause the lane",
+    do=lanes.pause,
+    done="Lane {} is paused.",
+    already="Lane {} was paused already.",
+)
+_RESUME = Deed(
+    word="resume",
+    action=AuditAction.RESUME,
+    permission="orchestrator.pause_lane",
+    title="Resume lane {}?",
+    told=("Its workers are woken at once, and claim what waits in it, in its order.",),
+    button="Resume the lane",
+    do=lanes.resume,
+    done="Lane {} is resumed.",
+    already="Lane {} was not paused.",
+)
+_DEEDS = confirming.Deeds(table="lane", check=lanes.check, refusals=(lanes.UnknownLane,), deeds=(_PAUSE, _RESUME))
 
 
 @admin.register(Lane)
@@ -33,46 +55,8 @@ class LanePage(Page):
     change_form_outer_before_template = "desk/lane_actions.html"
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the questions; a lane's name is part of their address."""
-        own = confirming.addresses("lane", {"pause": self.ask_to_pause, "resume": self.ask_to_resume})
-        return [*own, *super().get_urls()]
-
-    def ask_to_pause(self, request: HttpRequest, key: str) -> HttpResponse:
-        """Pause a lane after a question."""
-        lane = unquote(key)
-        return confirming.confirm(
-            request,
-            Question(
-                deed=audit.Deed(AuditAction.PAUSE, "lane", lane),
-                permission="orchestrator.pause_lane",
-                title=f"Pause lane {lane}?",
-                told=(
-                    "Nothing more is claimed in it. What a worker has claimed already is finished.",
-                    "New messages are still accepted; they wait, and keep their turns, until the lane is resumed.",
-                ),
-                button="Pause the lane",
-                check=partial(lanes.check, lane),
-                do=partial(_pause, lane),
-                refusals=_REFUSALS,
-            ),
-        )
-
-    def ask_to_resume(self, request: HttpRequest, key: str) -> HttpResponse:
-        """Resume a lane after a question."""
-        lane = unquote(key)
-        return confirming.confirm(
-            request,
-            Question(
-                deed=audit.Deed(AuditAction.RESUME, "lane", lane),
-                permission="orchestrator.pause_lane",
-                title=f"Resume lane {lane}?",
-                told=("Its workers are woken at once, and claim what waits in it, in its order.",),
-                button="Resume the lane",
-                check=partial(lanes.check, lane),
-                do=partial(_resume, lane),
-                refusals=_REFUSALS,
-            ),
-        )
+        """Add what can be done to a lane; its name is part of the address."""
+        return [*confirming.addresses(_DEEDS), *super().get_urls()]
 
     @admin.display(description="state")
     def standing(self, lane: Lane) -> str:
@@ -86,11 +70,3 @@ class LanePage(Page):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Refuse: its clock must never fall."""
         return False
-
-
-def _pause(lane: str) -> str:
-    return f"Lane {lane} is paused." if lanes.pause(lane) else f"Lane {lane} was paused already."
-
-
-def _resume(lane: str) -> str:
-    return f"Lane {lane} is resumed." if lanes.resume(lane) else f"Lane {lane} was not paused."
