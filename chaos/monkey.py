@@ -27,7 +27,7 @@ _STRUCK_IN_A_TRANSACTION = (Place.COMMITTING, Place.CANCELLING, Place.FLUSHING, 
 
 
 class Monkey:
-    """One a run. `tally` counts what was really done."""
+    """One a run."""
 
     def __init__(self, stack: Stack, unreliable: Unreliable, world: World) -> None:
         self._stack = stack

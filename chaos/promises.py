@@ -4,7 +4,7 @@ In: the evidence of a run. Out: for each promise the violations, in words. Pure.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 
 from chaos import backend
@@ -135,16 +135,20 @@ def a_key_makes_one_request(evidence: Evidence) -> Iterator[str]:
     for (_, door, key), requests in made.items():
         if len(requests) > 1:
             yield f"key {key} made {len(requests)} requests at {door}"
-    yield from _marks_stored_twice(evidence)
-
-
-def _marks_stored_twice(evidence: Evidence) -> Iterator[str]:
-    """Whatever the clients were told: a keyed submission is in the ledger, and at the back end, once at most."""
+    # Whatever the clients were told: a keyed submission is in the ledger, and at the back end, once at most.
     keyed = {answer["mark"] for answer in evidence.answers if answer["key"] and answer["variant"] == "first"}
     others = {answer["mark"] for answer in evidence.answers if answer["variant"] == "other"}
+    yield from _stored_too_often(evidence, keyed, others)
+    yield from _carried_out_too_often(evidence, keyed, others)
+
+
+def _stored_too_often(evidence: Evidence, keyed: Set[str], others: Set[str]) -> Iterator[str]:
     stored = Counter(row["batch_reference"] for row in evidence.requests.values())
     yield from (f"the keyed submission {mark} is stored {stored[mark]} times" for mark in keyed if stored[mark] > 1)
     yield from (f"the refused submission {mark} is stored" for mark in others if stored[mark])
+
+
+def _carried_out_too_often(evidence: Evidence, keyed: Set[str], others: Set[str]) -> Iterator[str]:
     called: dict[str, set[str]] = defaultdict(set)
     for call in [*evidence.calls, *evidence.begun]:
         called[call["mark"] or ""].add(call["key"])
