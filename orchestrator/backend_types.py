@@ -8,7 +8,7 @@ import json
 import re
 import urllib.parse
 from collections.abc import Iterable
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, TypedDict
 
 import httpx2
 import structlog
@@ -58,22 +58,9 @@ class Changes(TypedDict, total=False):
     schema: dict[str, Any] | None
 
 
-class _Row(NamedTuple):
-    message_type: str
-    url: str
-    timeout_seconds: float
-    attempts: int
-    lane: str
-    concurrency: int | None
-    rate: float | None
-    burst: int | None
-    breaker: int | None
-    mandatory: bool
-    headers_sealed: bytes | None
-    schema: dict[str, Any] | None
-
-
-_built: dict[str, tuple[_Row, handlers.MessageType | None]] = {}
+_Values = tuple[object, ...]
+_built: dict[str, tuple[_Values, handlers.MessageType | None]] = {}
+"""By message type: the row's values, and what was made of them; None: it can't be used."""
 
 
 def register() -> None:
@@ -83,8 +70,7 @@ def register() -> None:
 
 def load() -> dict[str, handlers.MessageType]:
     """Read all rows (a small table, whole) and return their types. A row that didn't change is not compiled again."""
-    rows = [_Row._make(values) for values in Backend.objects.values_list(*_Row._fields)]
-    built = {row.message_type: (row, _build_once(row)) for row in rows}
+    built = {row.message_type: _build_once(row) for row in Backend.objects.all()}
     _built.clear()
     _built.update(built)
     return {name: message_type for name, (_, message_type) in built.items() if message_type}
@@ -184,12 +170,13 @@ def unseal_headers(sealed: bytes | memoryview | None) -> Headers:
     return tuple((name, value) for name, value in json.loads(sealing.unseal(bytes(sealed), purpose=_PURPOSE)))
 
 
-def _build_once(row: _Row) -> handlers.MessageType | None:
-    known, message_type = _built.get(row.message_type, (None, None))
-    return message_type if known == row else _build(row)
+def _build_once(row: Backend) -> tuple[_Values, handlers.MessageType | None]:
+    values = tuple(getattr(row, field.attname) for field in row._meta.concrete_fields)  # noqa: SLF001 - Django's own API
+    known = _built.get(row.message_type)
+    return known if known and known[0] == values else (values, _build(row))
 
 
-def _build(row: _Row) -> handlers.MessageType | None:
+def _build(row: Backend) -> handlers.MessageType | None:
     """Turn a row into a type. A row that can't be is left out, and the log says why: the others must go on."""
     try:
         return handlers.MessageType(
