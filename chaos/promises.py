@@ -4,7 +4,7 @@ In: the evidence of a run. Out: for each promise the violations, in words. Pure.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from chaos import backend
@@ -142,13 +142,13 @@ def a_key_makes_one_request(evidence: Evidence) -> Iterator[str]:
     yield from _carried_out_too_often(evidence, keyed, others)
 
 
-def _stored_too_often(evidence: Evidence, keyed: Set[str], others: Set[str]) -> Iterator[str]:
+def _stored_too_often(evidence: Evidence, keyed: set[str], others: set[str]) -> Iterator[str]:
     stored = Counter(row["batch_reference"] for row in evidence.requests.values())
     yield from (f"the keyed submission {mark} is stored {stored[mark]} times" for mark in keyed if stored[mark] > 1)
     yield from (f"the refused submission {mark} is stored" for mark in others if stored[mark])
 
 
-def _carried_out_too_often(evidence: Evidence, keyed: Set[str], others: Set[str]) -> Iterator[str]:
+def _carried_out_too_often(evidence: Evidence, keyed: set[str], others: set[str]) -> Iterator[str]:
     called: dict[str, set[str]] = defaultdict(set)
     for call in [*evidence.calls, *evidence.begun]:
         called[call["mark"] or ""].add(call["key"])
