@@ -76,7 +76,7 @@ SELECT lane, count(*) FROM (
 
 # A row a process; claim_worker finds its claims, message_claimed what they still hold.
 _WORKERS = """
-SELECT worker.id, worker.host, worker.pid, worker.queues, worker.started_at, worker.draining,
+SELECT worker.id, worker.host, worker.pid, worker.queues, worker.started_at, worker.draining, worker.resting,
     extract(epoch FROM statement_timestamp() - worker.heartbeat_at)::float8,
     (SELECT coalesce(jsonb_object_agg(lane, holds), '{}') FROM (
         SELECT claim.lane, count(*) AS holds FROM orchestrator_claim AS claim
@@ -120,7 +120,10 @@ class LaneNow:
 
 @dataclass(frozen=True, slots=True)
 class WorkerNow:
-    """A worker process; `silent` seconds since its last heartbeat; `holds`: messages by lane."""
+    """A worker process; `silent` seconds since its last heartbeat; `holds`: messages by lane.
+
+    `draining`: it was told to claim no more; `resting`: it has heard.
+    """
 
     id: uuid.UUID
     host: str
@@ -128,6 +131,7 @@ class WorkerNow:
     queues: list[str]
     started_at: datetime
     draining: bool
+    resting: bool
     silent: float
     holds: dict[str, int]
 
@@ -179,10 +183,11 @@ def read_workers() -> list[WorkerNow]:
                 queues=orjson.loads(queues),
                 started_at=started_at,
                 draining=draining,
+                resting=resting,
                 silent=silent,
                 holds=orjson.loads(holds),
             )
-            for worker_id, host, pid, queues, started_at, draining, silent, holds in cursor.fetchall()
+            for worker_id, host, pid, queues, started_at, draining, resting, silent, holds in cursor.fetchall()
         ]
 
 

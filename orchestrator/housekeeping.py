@@ -82,11 +82,12 @@ class Housekeeping:
         if now - self._renewed_at < settings.WAYBILL_HEARTBEAT:
             return
         held = self._process.holdings.claims()
-        renewal = queue.renew(self._process.identity, held=held)
+        renewal = queue.renew(self._process.identity, held=held, resting=self._process.is_drained)
         self._renewed_at = now
         if lost := self._process.holdings.renewed(before=held, still_ours=renewal.claims, at=now):
             log.warning("claims lost to others", claims=sorted(lost))
-        self._process.obey(draining=renewal.draining)
+        if self._process.obey(draining=renewal.draining):
+            self._renewed_at = float("-inf")  # whoever waits for a drained worker to stop it hears of it at once
 
     def _release(self) -> None:
         if lanes := recovery.release_due_retries():

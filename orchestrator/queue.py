@@ -80,9 +80,9 @@ renewed AS (
     RETURNING id
 ),
 alive AS (
-    INSERT INTO orchestrator_worker (id, host, pid, queues)
-    SELECT %(worker_id)s, %(host)s, %(pid)s, %(queues)s::jsonb FROM quick
-    ON CONFLICT (id) DO UPDATE SET heartbeat_at = now()
+    INSERT INTO orchestrator_worker (id, host, pid, queues, resting)
+    SELECT %(worker_id)s, %(host)s, %(pid)s, %(queues)s::jsonb, %(resting)s FROM quick
+    ON CONFLICT (id) DO UPDATE SET heartbeat_at = now(), resting = EXCLUDED.resting
     RETURNING draining
 )
 SELECT alive.draining, ARRAY(SELECT id FROM renewed) FROM alive
@@ -166,14 +166,18 @@ def claim(
     )
 
 
-def renew(identity: Identity, *, held: Collection[int]) -> Renewal:
-    """Renew the leases of the claims that a worker holds, on the database's clock, and its own sign of life."""
+def renew(identity: Identity, *, held: Collection[int], resting: bool = False) -> Renewal:
+    """Renew the leases of the claims that a worker holds, on the database's clock, and its own sign of life.
+
+    `resting`: it claims no more, as it was told.
+    """
     asked = {
         "held": sorted(held),
         "worker_id": identity.id,
         "host": identity.host,
         "pid": identity.pid,
         "queues": json.dumps(identity.queues),
+        "resting": resting,
         "lease": settings.WAYBILL_LEASE,
     }
     [(draining, claims)] = _fetch(_RENEW, asked)

@@ -78,5 +78,5 @@ def of_worker(worker: WorkerNow) -> WorkerStanding:
     if not worker.is_alive:
         return WorkerStanding.SILENT
     if worker.draining:
-        return WorkerStanding.DRAINING if worker.holds else WorkerStanding.DRAINED
+        return WorkerStanding.DRAINED if worker.resting and not worker.holds else WorkerStanding.DRAINING
     return WorkerStanding.WORKING if worker.holds else WorkerStanding.IDLE

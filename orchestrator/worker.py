@@ -106,10 +106,10 @@ class WorkerProcess:
 
     # ------------------------------------------------------------ drained, and put back to work
 
-    def obey(self, *, draining: bool) -> None:
-        """Do as the worker's row says: claim no more and finish what is held, or claim again."""
+    def obey(self, *, draining: bool) -> bool:
+        """Do as the worker's row says: claim no more and finish what is held, or claim again; tell if that is new."""
         if not self.holdings.rest(resting=draining):
-            return
+            return False
         log.info("worker drains" if draining else "worker works again", worker_id=str(self.identity.id))
         self.is_drained = draining
         self.housekeeping.note_wake_up()  # the silence before says nothing about its ears
@@ -117,6 +117,7 @@ class WorkerProcess:
             self._ears.close()
         else:
             self._ears.open()
+        return True
 
     # ------------------------------------------------------------ stopping
 

@@ -138,6 +138,7 @@ class Migration(migrations.Migration):
                 ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('heartbeat_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('draining', models.BooleanField(db_default=False, default=False)),
+                ('resting', models.BooleanField(db_default=False, default=False)),
             ],
             options={
                 'permissions': [('drain_worker', 'Can drain a worker')],

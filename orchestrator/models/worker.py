@@ -5,7 +5,10 @@ from django.db.models.functions import Now
 
 
 class Worker(models.Model):
-    """One worker process. Its row is made when it is ready and deleted when it stops or is long silent."""
+    """One worker process. Its row is made when it is ready and deleted when it stops or is long silent.
+
+    `draining` is what an operator told it, `resting` what it says itself: it has heard, and claims no more.
+    """
 
     id = models.UUIDField(primary_key=True)
     host = models.TextField()
@@ -14,6 +17,7 @@ class Worker(models.Model):
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now())
     draining = models.BooleanField(default=False, db_default=False)
+    resting = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         permissions = [("drain_worker", "Can drain a worker")]

@@ -132,7 +132,7 @@ class TestNow:
 
     def test_offers_deeds_to_those_who_may_do_them(self, viewer: Browser, operator: Browser) -> None:
         Lane.objects.create(name="my_lane", queue="waybill")
-        Worker.objects.create(id=engine.WORKER, host="here", pid=7, queues=[], draining=True)
+        Worker.objects.create(id=engine.WORKER, host="here", pid=7, queues=[], draining=True, resting=True)
 
         offered = now(operator)
         [lane], [worker] = offered["lanes"], offered["workers"]

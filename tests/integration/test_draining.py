@@ -1,13 +1,16 @@
 """A drained worker claims no more, finishes what it holds, listens to nothing, and works again when it is told to."""
 
+import uuid
 from collections.abc import Callable
 
 import pytest
+from pytest_django import Settings
 
-from orchestrator import board, dispatch, workers
+from orchestrator import board, dispatch, standing, workers
 from orchestrator.handlers import Kind, MessageType
 from orchestrator.lifecycle import Status
 from orchestrator.models import Message, Worker
+from orchestrator.standing import WorkerStanding
 from tests import engine, factories
 from tests.processes import WorkerProcess
 from tests.waiting import eventually
@@ -36,6 +39,7 @@ def test_finishes_what_it_holds_and_claims_no_more(client_id: int, declare: Decl
         eventually(lambda: engine.statuses_of(first) == [Status.COMPLETE] * 3, what="the end of what it held")
         engine.work_off(worker, lane)
 
+        eventually(lambda: standing_of(worker.identity.id) == WorkerStanding.DRAINED, what="its word that it rests")
         [drained] = board.read_workers()
         assert (drained.draining, drained.holds, drained.is_alive) == (True, {}, True)
         assert board.read_lanes()[0].queued.number == 2
@@ -44,6 +48,26 @@ def test_finishes_what_it_holds_and_claims_no_more(client_id: int, declare: Decl
         eventually(lambda: not worker.is_drained, what="the heartbeat that reads it")
         engine.work_off(worker, lane)
         assert board.read_lanes()[0].queued.number == 0
+
+
+def test_is_not_called_drained_before_it_has_heard(settings: Settings) -> None:
+    """Until its next heartbeat it claims on: who stopped it then would cut off what it has just begun."""
+    settings.WAYBILL_HEARTBEAT = 0
+    with engine.running_worker(housekeeping=False) as worker:
+        worker.housekeeping._renew_when_due()
+        workers.drain(str(worker.identity.id))
+        told = standing_of(worker.identity.id)
+
+        worker.housekeeping._renew_when_due()
+        settings.WAYBILL_HEARTBEAT = 3600  # it hears, and says so without waiting for the next one
+        worker.housekeeping._renew_when_due()
+        heard = standing_of(worker.identity.id)
+
+    assert (told, heard) == (WorkerStanding.DRAINING, WorkerStanding.DRAINED)
+
+
+def standing_of(worker_id: uuid.UUID) -> WorkerStanding:
+    return standing.of_worker(next(row for row in board.read_workers() if row.id == worker_id))
 
 
 def test_lets_its_calls_in_flight_come_back(client_id: int, declare: Declare) -> None:

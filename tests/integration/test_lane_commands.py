@@ -70,7 +70,9 @@ class TestWorker:
         engine.hand_in(client_id=factories.make_client().pk, payloads=[{}] * 3)
         Worker.objects.create(id=engine.WORKER, host="here", pid=7, queues=[], draining=True)
         idle, drained = (
-            Worker.objects.create(id=uuid.uuid4(), host="there", pid=pid, queues=[], draining=pid == 9)
+            Worker.objects.create(
+                id=uuid.uuid4(), host="there", pid=pid, queues=[], draining=pid == 9, resting=pid == 9
+            )
             for pid in (8, 9)
         )
         engine.claim("Echo", limit=2)

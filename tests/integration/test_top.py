@@ -45,7 +45,7 @@ def test_shows_what_waits_what_runs_and_who_holds_it() -> None:
 def test_shows_lanes_that_give_nothing_and_workers_that_are_lost() -> None:
     engine.hand_in(client_id=1, payloads=[{}] * 2)
     Worker.objects.create(id=engine.WORKER, host="here", pid=4711, draining=True)
-    Worker.objects.create(id="00000000-0000-7000-8000-000000000008", host="here", pid=4712, draining=True)
+    Worker.objects.create(id="00000000-0000-7000-8000-000000000008", host="here", pid=4712, draining=True, resting=True)
     Worker.objects.create(id="00000000-0000-7000-8000-000000000009", host="there", pid=1)
     engine.run("UPDATE orchestrator_worker SET heartbeat_at = now() - interval '1 hour' WHERE host = 'there'")
     engine.claim("Echo", limit=1)
