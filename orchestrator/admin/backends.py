@@ -6,7 +6,7 @@ Called by Django's admin.
 # ruff: noqa: ARG002 - Django calls with these arguments
 
 import urllib.parse
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
@@ -20,6 +20,11 @@ from orchestrator import backend_types, handlers, sealing
 from orchestrator.admin import backend_trial
 from orchestrator.admin.pages import Page
 from orchestrator.models import AuditAction, Backend
+
+_SETTINGS = (
+    *("url", "timeout_seconds", "attempts", "lane"),
+    *("concurrency", "rate", "burst", "breaker", "mandatory", "schema"),
+)
 
 
 class BackendForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
@@ -36,10 +41,7 @@ class BackendForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the 
 
     class Meta:
         model = Backend
-        fields = (
-            *("message_type", "url", "timeout_seconds", "attempts", "lane"),
-            *("concurrency", "rate", "burst", "breaker", "mandatory", "schema"),
-        )
+        fields = ("message_type", *_SETTINGS)
         widgets = {"message_type": forms.TextInput, "url": forms.TextInput, "lane": forms.TextInput}
 
     def clean(self) -> dict[str, Any]:
@@ -60,18 +62,7 @@ class BackendForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the 
     def changes(self) -> backend_types.Changes:
         """Return the settings as `backend_types.save` takes them."""
         cleaned = self.cleaned_data
-        changes = backend_types.Changes(
-            url=cleaned["url"],
-            timeout_seconds=cleaned["timeout_seconds"],
-            attempts=cleaned["attempts"],
-            lane=cleaned["lane"] or "",
-            concurrency=cleaned["concurrency"],
-            rate=cleaned["rate"],
-            burst=cleaned["burst"],
-            breaker=cleaned["breaker"],
-            mandatory=cleaned["mandatory"],
-            schema=cleaned["schema"],
-        )
+        changes = cast("backend_types.Changes", {name: cleaned[name] for name in _SETTINGS})
         if cleaned["headers"] or cleaned["no_headers"]:
             changes["headers"] = backend_types.parse_headers(cleaned["headers"].splitlines())
         return changes
@@ -87,11 +78,7 @@ class BackendPage(Page):
     readonly_fields = ("header_names", "updated_at")
     search_fields = ("message_type", "url")
     ordering = ("message_type",)
-    fields = (
-        *("message_type", "url", "timeout_seconds", "attempts", "lane"),
-        *("concurrency", "rate", "burst", "breaker", "mandatory", "schema"),
-        *("header_names", "headers", "no_headers", "updated_at"),
-    )
+    fields = ("message_type", *_SETTINGS, "header_names", "headers", "no_headers", "updated_at")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Backend | None = None) -> tuple[str, ...]:
         """Keep the type of a back end that exists: it is the row's key."""
