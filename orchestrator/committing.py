@@ -1,7 +1,7 @@
 """One unit of work in one transaction, with a certain end.
 
 In: the work, and a look whether its rows stand. Out: what the work returned, once its COMMIT is certain.
-Called by idempotency, for every door.
+Called by idempotency, for every door, and by intake for what comes without a key.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Find the messages whose external reference is held: what `duplicatePolicy: reject` makes Invalid.
 
 In: a client, and the references of a submission. Out: the problems of those that are held.
-Called by intake, within its transaction.
+Called by drafting, within intake's transaction.
 """
 
 from collections.abc import Mapping

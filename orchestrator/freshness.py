@@ -1,7 +1,7 @@
 """Is this thread's database connection still good? Asked by a statement, but not before each piece of work.
 
 In: nothing. Out: a connection that answered within the last second, or none, so that the next statement opens one.
-Called at the beginning of a drain and of a flush, which come many a second.
+Called at the beginning of a flush, which come many a second.
 """
 
 import threading
@@ -17,8 +17,7 @@ _asked = threading.local()
 def look_after_connection() -> None:
     """Have the connection tested by the next statement, unless that was done just now.
 
-    One that dies within that second fails a piece of work, as one that dies in its middle does: a flush is tried again,
-    a drain leaves its lane to the sweep.
+    One that dies within that second fails a flush, as one that dies in its middle does: it is tried again.
     """
     now = time.monotonic()
     if now - getattr(_asked, "at", float("-inf")) > _TRUSTED_SECONDS:

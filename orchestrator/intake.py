@@ -1,7 +1,7 @@
 """Accept a submission: the one way into the ledger, whichever door it came through.
 
 In: a submission whose shape the door has checked. Out: the door's answer, after COMMIT; the lanes are awake then.
-Called by the doors' views.
+Called by the doors' views, by what stands behind them (placing, startup), and by replaying.
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """How many plain messages a drain claims at once: what it can run in one slice.
 
-In: how long the last ones took. Out: a number up to the window. Called by the drain.
+In: how long the last ones took. Out: a number up to the window. Called by the drain and its claims.
 
 Plain handlers run one after the other, so a claim of 500 slow ones would keep them from idle workers, and keep another
 client's single message waiting behind them: "one batch" must stay a matter of seconds.

@@ -1,7 +1,7 @@
 """Whether a message is tried again, and when: pure policy.
 
 In: how many tries there were, and what the back end wished. Out: seconds to wait, or None for "no more".
-Called by outcomes.
+Called by processing: each message type has its policy.
 """
 
 import random

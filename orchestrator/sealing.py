@@ -1,7 +1,7 @@
 """Secrets at rest and in the client's hands: authenticated encryption under the server's keys.
 
 In: bytes. Out: sealed bytes that name their key, so that keys can be rotated: the last one seals, any opens.
-Called by the `Backend` headers, and later by the poll's cookie.
+Called by `backend_types.py` for headers, and by the poll's cookie.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Traces (OpenTelemetry): one from the POST through the wake-up, the claim and the call to the outcome.
 
 In: calls, claims, handlers and flushes as they begin and end. Out: spans to a collector, from a background thread.
-Called by the server's handler, the doors, dispatch, the drains and the recorder.
+Called by the server's handler, the doors, dispatch, the drains and their calls, and the recorder.
 
 Off unless OTEL_EXPORTER_OTLP_ENDPOINT is set: then nothing of the SDK is loaded, and each place here costs one look at
 a name. On, only messages are followed whose trace is sampled. What connects the processes is the traceparent that the

@@ -1,7 +1,7 @@
 """How it has been going: rates of the last minutes, and the last hour and day as charts.
 
 In: the tally, which every process writes at each heartbeat. Out: figures a lane, a type, a point of a chart. Called by
-the desk's dashboard.
+the desk's dashboard and `manage.py top`.
 
 Nothing here looks at a message: a few thousand rows of sums tell of any number of them.
 """
