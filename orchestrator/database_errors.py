@@ -1,7 +1,7 @@
 """What a database error means: is the ledger away for a while, was it a deadlock, or is somebody at fault?
 
-In: an exception. Out: a yes or no, by SQLSTATE. Called by whoever
-writes into the ledger, to repeat a unit of work, try again later, or find the culprit.
+In: an exception. Out: a yes or no, by SQLSTATE. Called by whoever writes into the ledger, to
+repeat a unit of work, to try again later, or to find the culprit.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """Is this thread's database connection still good? Asked by a statement, but not before each piece of work.
 
 In: nothing. Out: a connection that answered within the last second, or none, so that the next statement opens one.
-Called at the beginning of a flush, which come many a second.
+Called at the beginning of each flush: they come many a second.
 """
 
 import threading

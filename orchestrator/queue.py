@@ -1,7 +1,7 @@
 """The queue's SQL: claim, renew, release.
 
-In: a lane, a worker process. Out: messages leased to it. Called by the drain's
-claims, the heartbeat, the look for stops, and a worker that leaves.
+In: a lane, a worker process. Out: messages leased to it. Called by the drain's claims, the heartbeat, the look for
+stops, and a worker that leaves.
 """
 
 import json
