@@ -22,7 +22,7 @@ chaos:  ## break everything under load, then check every promise (SECONDS, SEED)
 	$(WITH_VENV) requirements-test.lock -m chaos
 
 audit:  ## known weaknesses of the dependencies (needs the network)
-	$(WITH_VENV) requirements-test.lock -m pip_audit --require-hashes -r requirements.lock
+	$(WITH_VENV) requirements-test.lock .ci/audit.py
 
 clean:  ## remove what was built; the data in WAYBILL_HOME stays
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache
