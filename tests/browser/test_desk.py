@@ -1,5 +1,7 @@
 """The desk opens for its people, and for nobody else."""
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -27,3 +29,15 @@ def test_asks_strangers_who_they_are(browser: Browser, stack: Stack) -> None:
     expect(page.get_by_text("Please enter the correct username and password")).to_be_visible()
     desk.check_accessible(page)
     page.close()
+
+
+@pytest.mark.parametrize("look", [{"color_scheme": "dark"}, {"viewport": desk.PHONE}])
+def test_says_on_a_page_of_its_own_what_is_not_there_or_not_allowed(visit: desk.Visit, look: dict[str, Any]) -> None:
+    missing = visit("/admin/nowhere/", quiet=False, **look)
+    forbidden = visit("/admin/auth/user/", user="viewer", quiet=False, **look)
+
+    for page, told in ((missing, "There is no such page"), (forbidden, "Your roles don't allow this")):
+        expect(page.get_by_role("alert")).to_contain_text(told)
+        desk.check_accessible(page)
+        desk.check_no_sideways_scrolling(page)
+        expect(page.get_by_role("link", name="To the desk's first page")).to_be_visible()
