@@ -24,6 +24,7 @@ from kombu import Connection, pools
 from orchestrator import failpoints, flags, measures, tracing
 from orchestrator.failpoints import Place
 from orchestrator.measures import Event
+from orchestrator.rest import Rest
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,7 @@ def wake_regardless(lane: str) -> bool:
         with tracing.publishing(lane):
             _publish(lane)
     except Exception as error:  # noqa: BLE001 - a broker fails in as many ways as there are transports
-        _broker_rest.begin()
+        _broker_rest.begin(seconds=settings.WAYBILL_PUBLISH_PAUSE)
         log.warning("wake-up not published", lane=lane, error=repr(error))
         measures.count(Event.NOT_WOKEN, lane=lane)
         return False
@@ -93,21 +94,8 @@ def warm_up() -> None:
         log.info("broker not reached at start", error=repr(error))
 
 
-class _Rest:
-    """The pause after a failure: a dead server may cost a POST its time-out once a second, not each time."""
-
-    def __init__(self) -> None:
-        self._until = 0.0
-
-    def begin(self) -> None:
-        self._until = time.monotonic() + settings.WAYBILL_PUBLISH_PAUSE
-
-    def over(self) -> bool:
-        return time.monotonic() >= self._until
-
-
-_broker_rest = _Rest()
-_cache_rest = _Rest()
+_broker_rest = Rest()
+_cache_rest = Rest()
 
 
 def _raise_flag(lane: str) -> Raised:
@@ -117,7 +105,7 @@ def _raise_flag(lane: str) -> Raised:
     try:
         ours = flags.raise_flag(lane)
     except Exception as error:  # noqa: BLE001 - no cache: publish
-        _cache_rest.begin()
+        _cache_rest.begin(seconds=settings.WAYBILL_PUBLISH_PAUSE)
         log.debug("flag not raised", lane=lane, error=repr(error))
         return Raised.BY_NOBODY
     return Raised.BY_US if ours else Raised.BY_ANOTHER

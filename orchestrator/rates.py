@@ -19,6 +19,8 @@ from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindo
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from orchestrator.rest import Rest
+
 log = structlog.get_logger(__name__)
 
 UNLIMITED = "unlimited"
@@ -68,23 +70,16 @@ def look_here(rate: limits.RateLimitItem, *whom: str) -> Standing:
     return _stand(_in_memory(), rate, whom, counted=False)
 
 
-class _Rest:
-    """The pause after a failure: a dead cache may cost a call its time-out once a second, not each time."""
-
-    def __init__(self) -> None:
-        self.until = float("-inf")
-
-
-_rest = _Rest()
+_rest = Rest()
 
 
 def _ask(rate: limits.RateLimitItem, whom: tuple[str, ...], *, counted: bool) -> Standing | None:
-    if time.monotonic() < _rest.until:
+    if not _rest.over():
         return None
     try:
         return _stand(_in_cache(), rate, whom, counted=counted)
     except Exception as error:  # noqa: BLE001 - no cache: nobody is refused
-        _rest.until = time.monotonic() + _REST_SECONDS
+        _rest.begin(seconds=_REST_SECONDS)
         log.info("rates are not counted", error=repr(error))
         return None
 

@@ -23,10 +23,10 @@ STATUS = "/api/v3/global/call/{0}"
 
 @pytest.fixture(autouse=True)
 def _rested() -> Iterator[None]:
-    rates._rest.until = float("-inf")
+    rates._rest._until = float("-inf")
     yield
     rates._in_cache.cache_clear()
-    rates._rest.until = float("-inf")
+    rates._rest._until = float("-inf")
 
 
 @pytest.fixture

@@ -22,11 +22,11 @@ TOO_MANY = "Too many failed logins. Please wait "
 def _operator(settings: LazySettings) -> Iterator[None]:
     settings.WAYBILL_LOGIN_RATE = "3/hour"
     User.objects.create_superuser("operator", password=PASSWORD)
-    rates._rest.until = float("-inf")
+    rates._rest._until = float("-inf")
     yield
     for cached in (rates._in_cache, rates._in_memory):
         cached.cache_clear()
-    rates._rest.until = float("-inf")
+    rates._rest._until = float("-inf")
 
 
 def log_in(password: str = PASSWORD, *, name: str = "operator", address: str = "203.0.113.7") -> Any:

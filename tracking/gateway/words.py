@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 
 from orchestrator.lifecycle import Status
+from orchestrator.stopping import EXTERNAL_DOOR
 
 STATUSES: dict[str, Status] = {
     **{status.value: status for status in Status},
@@ -11,15 +12,15 @@ STATUSES: dict[str, Status] = {
 }
 """The words that a search may use, exact in case, and the ledger's statuses. Answers use the first six."""
 
-SERVICES_DOOR = "services"
-"""The door whose requests are over when their owner ends them, whatever their messages are."""
-
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
 def request_status(*, door: str, ended: bool, counts: dict[Status, int]) -> Status:
-    """Return the `requestStatus` of a whole request from how many of its messages are in each status."""
-    if door == SERVICES_DOOR:
+    """Return the `requestStatus` of a whole request from how many of its messages are in each status.
+
+    A service is over when its owner ends it, whatever its messages are.
+    """
+    if door == EXTERNAL_DOOR:
         return Status.COMPLETE if ended else Status.PROCESSING
     carried_out = counts[Status.COMPLETE] + counts[Status.FAILED]
     if counts[Status.PROCESSING] or (counts[Status.QUEUED] and carried_out):
