@@ -102,12 +102,17 @@ def accept(
         return first
     types = _find_types(submission)
     if already and (standing := already()):
-        return idempotency.answer_once(key=key, work=lambda: standing, stands=lambda: True) if key else standing
+        return _keep(standing, key)
     _check_in_flight(submission.account)
     draft = drafting.draft(submission, types)
     if key is None and own_work is None and _is_sociable(submission):
         return answer(_store_in_company(draft))
     return _store_alone(draft, key=key, answer=answer, own_work=own_work)
+
+
+def _keep(standing: Answer, key: Key | None) -> Answer:
+    """Keep an answer for its key, if it has one; there is nothing else to store."""
+    return idempotency.answer_once(key=key, work=lambda: standing, stands=lambda: True) if key else standing
 
 
 def _store_alone(draft: Draft, *, key: Key | None, answer: MakeAnswer, own_work: OwnWork | None) -> Answer:
