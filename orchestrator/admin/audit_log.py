@@ -71,4 +71,8 @@ class AuditPage(LookedAt):
     @admin.display(description="detail")
     def what(self, entry: AuditEntry) -> str:
         """Show the detail's beginning."""
-        return as_text(", ".join(f"{name}: {value}" for name, value in entry.detail.items()), longest=200)
+        return as_text("; ".join(f"{name}: {_print(value)}" for name, value in entry.detail.items()), longest=200)
+
+
+def _print(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -26,12 +26,12 @@ class Recorded:
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         """Record a new row, and which of its fields were set."""
-        audit.record(audit.at_the_desk(request), self.deed(AuditAction.ADD, obj), detail={"told": message})
+        audit.record(audit.at_the_desk(request), self.deed(AuditAction.ADD, obj), detail=_tell(message))
         return super().log_addition(request, obj, message)  # type: ignore[misc]  # a mixin before ModelAdmin
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         """Record which fields of a row were changed."""
-        audit.record(audit.at_the_desk(request), self.deed(AuditAction.CHANGE, obj), detail={"told": message})
+        audit.record(audit.at_the_desk(request), self.deed(AuditAction.CHANGE, obj), detail=_tell(message))
         return super().log_change(request, obj, message)  # type: ignore[misc]
 
     def log_deletions(self, request: HttpRequest, queryset: Iterable[Model]) -> Any:
@@ -48,7 +48,8 @@ class Recorded:
         if not add:
             return message
         row = {"name": str(form.instance._meta.verbose_name), "object": str(form.instance)}  # noqa: SLF001
-        return [{"added": {**row, "fields": form.changed_data}}, *message[1:]]
+        fields = [str(form.fields[name].label or name) for name in form.changed_data]
+        return [{"added": {**row, "fields": fields}}, *message[1:]]
 
     def changeform_view(self, request: HttpRequest, object_id: str | None = None, *more: Any, **context: Any) -> Any:
         """Show or take a form; an attempt that isn't the user's to make is recorded."""
@@ -107,6 +108,17 @@ class Recorded:
         text = "" if key is None else str(key)
         row: Model | None = self.get_object(request, unquote(text)) if text else None  # type: ignore[attr-defined]
         return row or text
+
+
+def _tell(message: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return what an entry tells of Django's message: which fields were set, and what became of the rows below."""
+    told: dict[str, list[str]] = {}
+    for verb, what in (item for part in message for item in part.items()):
+        if "fields" in what and (verb == "added" or "name" not in what):
+            told["set"] = what["fields"]
+        else:
+            told.setdefault("below", []).append(f"{verb} {what['name']} {what['object']}")
+    return told
 
 
 class Page(Recorded, ModelAdmin):

@@ -7,6 +7,7 @@ from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 
 from orchestrator import accounts
+from orchestrator.models import AuditEntry
 from orders.models import Access, AccessService, Order, OrderEvent
 from tests import factories
 from tests.ordering import ACCESS, SERVICE, activate, make_access
@@ -78,6 +79,12 @@ def test_an_access_is_made_with_its_services(browser: Browser) -> None:
 
     made = AccessService.objects.filter(access="A1", holder=None).values_list("service", "service_type")
     assert set(made) == {("BB-1", "BB"), ("TV-1", "TV")}
+    entry = AuditEntry.objects.get(action="add")
+    assert (entry.object_id, entry.detail["set"]) == ("A1", ["Id"])
+    assert sorted(entry.detail["below"]) == [
+        "added access service BB-1 on A1",
+        "added access service TV-1 on A1",
+    ]
 
 
 @pytest.mark.parametrize("form", [access_form("A-1"), access_form(""), access_form("A1", **{"B:B": "BB"})])
@@ -107,6 +114,8 @@ def test_a_holder_is_put_right(browser: Browser, account: accounts.Account) -> N
     service.refresh_from_db()
     assert answer.status_code == 302
     assert service.holder is None
+    changed = AuditEntry.objects.get(action="change")
+    assert changed.detail == {"below": [f"changed access service {SERVICE} on {ACCESS}"]}
 
 
 def test_accesses_are_searched_by_their_beginning(browser: Browser) -> None:
