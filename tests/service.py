@@ -5,10 +5,13 @@ import contextlib
 import json
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from orchestrator import backend_types
 
 
 class Service:
@@ -111,3 +114,11 @@ def running() -> Iterator[Service]:
         yield service
     finally:
         service.end()
+
+
+def configure(back_end: Service, **settings: Any) -> str:
+    """Make the service the back end of a new message type, and return its name."""
+    name = f"Parcel-{uuid.uuid4().hex[:8]}"
+    values: Any = {"url": back_end.url, **settings}
+    backend_types.save(name, values)
+    return name

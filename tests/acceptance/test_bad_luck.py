@@ -34,14 +34,6 @@ def account() -> accounts.Account:
     return factories.make_account()
 
 
-@pytest.fixture
-def called() -> Iterator[Backend]:
-    """The type `Called`, carried out by a back end that logs its calls."""
-    with backend.running() as running:
-        backend_types.save("Called", {"url": running.url, "attempts": 20})
-        yield running
-
-
 def test_workers_killed_in_mid_batch_lose_nothing_and_record_nothing_twice(
     account: accounts.Account, called: Backend, worker_process: StartWorker
 ) -> None:

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,11 +13,11 @@ import httpx2
 import pytest
 
 from config.embedded import processes
-from orchestrator import accounts, backend_types
+from orchestrator import accounts
 from orchestrator.lifecycle import Status
 from orchestrator.models import Claim, Request
 from tests import engine, factories
-from tests.acceptance import backend, hardship, web
+from tests.acceptance import hardship, web
 from tests.acceptance.backend import Backend
 from tests.processes import WorkerProcess
 from tests.waiting import eventually
@@ -40,13 +40,6 @@ BUSY = 30.0  # seconds that Celery and a busy machine may add; the handlers woul
 @pytest.fixture
 def account() -> accounts.Account:
     return factories.make_account()
-
-
-@pytest.fixture
-def called() -> Iterator[Backend]:
-    with backend.running() as running:
-        backend_types.save("Called", {"url": running.url, "attempts": 20})
-        yield running
 
 
 # ---------------------------------------------------------------- one stop

@@ -10,21 +10,15 @@ from typing import Any
 import pytest
 from django.db.models import F
 
-from orchestrator import accounts, handlers, sealing
+from orchestrator import accounts, sealing
 from orchestrator.models import Request
 from tests import factories
-from tests.api.native import NINO, NOT_FOUND, TYPES, begin, end, poll, startup, ticket
+from tests.api.native import NINO, NOT_FOUND, begin, end, poll, startup, ticket
 from tracking.native.cookie import Ticket, seal, unseal
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("native_types")]
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
-
-@pytest.fixture(autouse=True)
-def services(monkeypatch: pytest.MonkeyPatch) -> None:
-    for service in TYPES:
-        monkeypatch.setitem(handlers.registry._declared, service.name, service)
 
 
 @pytest.fixture

@@ -7,19 +7,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from config.embedded.processes import free_port
-from orchestrator import accounts, handlers, stopping
+from orchestrator import accounts, stopping
 from orchestrator.models import Request
 from orchestrator.outcomes import Ending
 from tests import factories
-from tests.api.native import ACCEPT, NOT_FOUND, TYPES, begin, browser, end, poll, startup, ticket
+from tests.api.native import ACCEPT, NOT_FOUND, begin, browser, end, poll, startup, ticket
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def services(monkeypatch: pytest.MonkeyPatch) -> None:
-    for service in TYPES:
-        monkeypatch.setitem(handlers.registry._declared, service.name, service)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("native_types")]
 
 
 @pytest.fixture

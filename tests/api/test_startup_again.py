@@ -7,21 +7,15 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from orchestrator import accounts, handlers
+from orchestrator import accounts
 from orchestrator.models import Message, Request
 from tests import factories
 from tests.api.calls import basic
-from tests.api.native import ACCEPT, NINO, NOT_FOUND, POLL, TYPES, asking, begin, browser, end, poll, startup, ticket
+from tests.api.native import ACCEPT, NINO, NOT_FOUND, POLL, asking, begin, browser, end, poll, startup, ticket
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("native_types")]
 
 THROTTLE = {"status": {"code": "throttle"}}
-
-
-@pytest.fixture(autouse=True)
-def services(monkeypatch: pytest.MonkeyPatch) -> None:
-    for service in TYPES:
-        monkeypatch.setitem(handlers.registry._declared, service.name, service)
 
 
 @pytest.fixture

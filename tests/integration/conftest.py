@@ -7,7 +7,7 @@ from django.test import override_settings
 
 from orchestrator import dispatch, finishing
 from orchestrator.handlers import MessageType
-from tests import engine
+from tests import engine, service
 
 
 @pytest.fixture
@@ -24,6 +24,13 @@ def effects() -> Iterator[Callable[[str, finishing.Effect], None]]:
     yield finishing.register_effect
     finishing._effects.clear()
     finishing._effects.update(before)
+
+
+@pytest.fixture
+def back_end() -> Iterator[service.Service]:
+    """A back end that listens; `service.configure` makes it that of a message type."""
+    with service.running() as running:
+        yield running
 
 
 @pytest.fixture

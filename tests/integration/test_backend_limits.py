@@ -1,14 +1,13 @@
 """A back end's limits hold over all worker processes: calls in flight, calls a second."""
 
+import functools
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from pytest_django.fixtures import Settings
 
-from orchestrator import backend_types, recovery, slots
+from orchestrator import recovery, slots
 from orchestrator.lifecycle import Status
 from orchestrator.limits import Limits, read_rate, tightest
 from orchestrator.models import Bucket, Message
@@ -25,17 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LANE = "Parcel"
 
 
-@pytest.fixture
-def back_end() -> Iterator[Service]:
-    with service.running() as running:
-        yield running
-
-
-def configure(back_end: Service, **changes: Any) -> str:
-    """Make the service the back end of a new message type, and return its name."""
-    name = f"Parcel-{uuid.uuid4().hex[:8]}"
-    backend_types.save(name, {"url": back_end.url, "timeout_seconds": 90.0, **changes})  # type: ignore[typeddict-item]
-    return name
+configure = functools.partial(service.configure, timeout_seconds=90.0)
 
 
 def claim(limits: Limits, *, limit: int = 100, lane: str = LANE) -> Ration:

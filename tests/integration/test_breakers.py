@@ -1,7 +1,7 @@
 """A back end that is down: all worker processes know, its messages wait untouched, and it is tried one by one."""
 
+import functools
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from orchestrator import backend_types, breakers, queue, recovery, stopping
+from orchestrator import breakers, queue, recovery, stopping
 from orchestrator.breakers import BreakerStatus, Probe, Sight
 from orchestrator.lifecycle import Status
 from orchestrator.models import Breaker, Lane, Message
@@ -23,18 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LANE = "Parcel"
 
 
-@pytest.fixture
-def back_end() -> Iterator[Service]:
-    with service.running() as running:
-        yield running
-
-
-def configure(back_end: Service, **changes: Any) -> str:
-    """Make the service the back end of a new message type, and return its name."""
-    name = f"Parcel-{uuid.uuid4().hex[:8]}"
-    values: Any = {"url": back_end.url, "timeout_seconds": 10.0, "breaker": 5, **changes}
-    backend_types.save(name, values)
-    return name
+configure = functools.partial(service.configure, timeout_seconds=10.0, breaker=5)
 
 
 def fail(times: int, *, lane: str = LANE, breaker: int = 5) -> breakers.Standing:
