@@ -18,6 +18,7 @@ import uuid_utils.compat as uuid_utils
 from celery import signals
 from django.conf import settings
 from django.db import Error as DatabaseError
+from django.db import close_old_connections
 
 from orchestrator import context, dispatch, failpoints, queue, tallies, tracing
 from orchestrator.drain import LaneDrain
@@ -144,11 +145,19 @@ class WorkerProcess:
 
     def _record_rest(self) -> None:
         """Record what is left; leave the list of workers; call the others to what was given back."""
+        close_old_connections()  # this thread may have spoken to the ledger at the start, and never since
         if self.recorder.close(timeout=_AFTER_GRACE):
             self.housekeeping.stop()  # a heartbeat on its way would put this process back on the list
             tallies.write_last()
-            queue.leave(self.identity.id)
+            self._leave()
         dispatch.wake_all(self._lanes)
+
+    def _leave(self) -> None:
+        """Go off the list of workers; where the ledger is away, the others strike us off after a while."""
+        try:
+            queue.leave(self.identity.id)
+        except DatabaseError as away:
+            log.warning("still on the list of workers", error=repr(away))
 
     def _rest(self, *, begun: set[uuid.UUID]) -> list[Outcome]:
         """Give back all that is still held; what was `begun` may have reached its back end, and says so."""

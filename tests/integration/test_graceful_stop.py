@@ -173,3 +173,18 @@ def test_an_idle_worker_stops_at_once(client_id: int, worker_process: Callable[.
     assert code == 0, worker.output()
     assert time.monotonic() - asked_at < 50  # on the slowest machine: what it waits for is not the grace time
     assert not Worker.objects.exists()
+
+
+def test_a_stop_after_the_database_was_restarted_is_as_good_as_any(
+    worker_process: Callable[..., WorkerProcess],
+) -> None:
+    """The main thread speaks to the ledger at the start and at the stop only: its connection is long dead by then."""
+    worker = worker_process()
+    engine.ask(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+    assert worker.stop() == 0
+    assert "worker stopped" in worker.output()
+    assert not Worker.objects.exists()
