@@ -183,33 +183,30 @@ _OF_REQUEST = (
     _COLUMNS + "WHERE message.request_id = %(request_id)s AND message.status = %(failed)s ORDER BY message.number"
 )
 
-# A page of message_failures, in its order; the anti-join is one look into replayed_originals a failure.
-_FAILURES = (
-    _COLUMNS
-    + """
+# One look into replayed_originals a failure.
+_WANTED = """(%(again)s OR NOT EXISTS (
+      SELECT FROM orchestrator_replayedmessage
+      WHERE original_request_id = message.request_id AND original_id = message.id
+  ))"""
+
+# A page of message_failures, in its order.
+_FAILURES = f"""{_COLUMNS}
 WHERE message.type = %(type)s AND message.status = %(failed)s
   AND message.processed_at >= %(since)s AND message.processed_at <= %(until)s
   AND (message.processed_at, message.id) > (%(after_at)s, %(after_id)s)
-  AND (%(again)s OR NOT EXISTS (
-      SELECT FROM orchestrator_replayedmessage
-      WHERE original_request_id = message.request_id AND original_id = message.id
-  ))
+  AND {_WANTED}
 ORDER BY message.processed_at, message.id LIMIT %(limit)s
 """
-)
 
 # The same index, no further than the limit.
-_COUNT_FAILURES = """
+_COUNT_FAILURES = f"""
 SELECT count(*) FROM (
     SELECT FROM orchestrator_message AS message
     WHERE type = %(type)s AND status = %(failed)s AND processed_at >= %(since)s
-      AND (%(again)s OR NOT EXISTS (
-          SELECT FROM orchestrator_replayedmessage
-          WHERE original_request_id = message.request_id AND original_id = message.id
-      ))
+      AND {_WANTED}
     LIMIT %(limit)s
 ) AS counted
-"""
+"""  # noqa: S608 - the pieces are ours
 
 # By primary key.
 _PAYLOADS = """
