@@ -12,7 +12,6 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldBooleanSwitchWidget
 
@@ -120,10 +119,7 @@ class BackendPage(Page):
         if not self.has_view_permission(request) or not Backend.objects.filter(pk=message_type).exists():
             raise Http404
         self.demand(request, "orchestrator.call_backend", AuditAction.TEST_CALL, message_type)
-        context = {**self.admin_site.each_context(request), "opts": self.opts}
-        return TemplateResponse(
-            request, "desk/backend_trial.html", context | backend_trial.answer(request, message_type)
-        )
+        return self.show(request, "desk/backend_trial.html", backend_trial.answer(request, message_type))
 
     def tell_wrong(self, form: forms.ModelForm) -> str:  # type: ignore[type-arg]
         """Name the host that was refused: it is what somebody tried, and no secret."""

@@ -13,7 +13,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Left, Length
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from orchestrator import audit, ids, masking, replaying, replays
@@ -77,7 +76,7 @@ class MessagePage(LookedAt):
             "copy_of": replays.find_original(found.pk),
             "may_replay": found.status == Status.FAILED and request.user.has_perm("orchestrator.replay_request"),
         }
-        return self._render(request, "desk/message.html", context)
+        return self.show(request, "desk/message.html", context)
 
     def replay_view(self, request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
         """Replay one failed message by a new request, once it is confirmed."""
@@ -85,7 +84,7 @@ class MessagePage(LookedAt):
         self.demand(request, "orchestrator.replay_request", AuditAction.REPLAY, message_id)
         if request.method != "POST":
             question = asking.whether_to_replay_message(found)
-            return self._render(request, "desk/ask.html", {"title": question.title, "question": question})
+            return self.show(request, "desk/ask.html", {"title": question.title, "question": question})
         try:
             replayed = replaying.replay_message(
                 message_id, actor=audit.at_the_desk(request), again="again" in request.POST
@@ -104,10 +103,6 @@ class MessagePage(LookedAt):
         if found is None:
             raise Http404
         return found
-
-    def _render(self, request: HttpRequest, template: str, context: dict[str, Any]) -> TemplateResponse:
-        site = self.admin_site.each_context(request)
-        return TemplateResponse(request, template, {**site, "opts": self.opts, **context})
 
 
 def _show(message: Message, part: Part, *, masked: Sequence[str]) -> str:

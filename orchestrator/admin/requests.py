@@ -86,7 +86,7 @@ class RequestPage(LookedAt):
             "later": "before" in request.GET,
             "may_replay": request.user.has_perm("orchestrator.replay_request"),
         }
-        return self._render(request, "desk/requests.html", context)
+        return self.show(request, "desk/requests.html", context)
 
     def change_view(
         self,
@@ -111,7 +111,7 @@ class RequestPage(LookedAt):
             "may_cancel": shown["can_be_cancelled"] and request.user.has_perm("orchestrator.cancel_request"),
             "may_replay": shown["can_be_replayed"] and request.user.has_perm("orchestrator.replay_request"),
         }
-        return self._render(request, "desk/request.html", context)
+        return self.show(request, "desk/request.html", context)
 
     def progress_view(self, request: HttpRequest, request_id: uuid.UUID) -> JsonResponse:
         """Tell how far a request is, and the statuses of the messages that the page shows."""
@@ -162,7 +162,7 @@ class RequestPage(LookedAt):
         context = replay_failures.answer(request)
         if isinstance(context, HttpResponse):
             return context
-        return self._render(request, "desk/replay_failures.html", context)
+        return self.show(request, "desk/replay_failures.html", context)
 
     def _find(self, request: HttpRequest, request_id: uuid.UUID | None) -> Request:
         """Return the request; answer 404 when there is none."""
@@ -174,11 +174,7 @@ class RequestPage(LookedAt):
         return found
 
     def _ask(self, request: HttpRequest, question: Question) -> TemplateResponse:
-        return self._render(request, "desk/ask.html", {"title": question.title, "question": question})
-
-    def _render(self, request: HttpRequest, template: str, context: dict[str, Any]) -> TemplateResponse:
-        site = self.admin_site.each_context(request)
-        return TemplateResponse(request, template, {**site, "opts": self.opts, **context})
+        return self.show(request, "desk/ask.html", {"title": question.title, "question": question})
 
 
 def masked_for(request: HttpRequest) -> list[str]:
