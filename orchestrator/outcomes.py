@@ -79,18 +79,18 @@ def flush(outcomes: Sequence[Outcome], *, finished_claims: Iterable[int] = ()) -
     except Exception as error:
         if database_errors.is_passing(error):
             raise
-        if len(outcomes) == 1:
-            log.exception("outcome can't be recorded", message_id=str(outcomes[0].message_id))
+        refused = error
     else:
         return
     if len(outcomes) > 1:
         _flush_halves(outcomes, finished_claims=claims)
     else:
-        _fail_alone(outcomes[0], finished_claims=claims)
+        _fail_alone(outcomes[0], finished_claims=claims, refused=refused)
 
 
-def _fail_alone(culprit: Outcome, *, finished_claims: list[int]) -> None:
+def _fail_alone(culprit: Outcome, *, finished_claims: list[int], refused: Exception) -> None:
     """Record what can't be recorded as it ended: as a failure of ours, and if need be without its effect."""
+    log.error("outcome can't be recorded", message_id=str(culprit.message_id), exc_info=refused)
     failed = replace(culprit, ending=Ending.FAILED, result=None, error=None, delay=None)
     _record([failed], finished_claims=finished_claims, effects=Effects.APART)
 
