@@ -88,5 +88,6 @@ UNFOLD = {
     "DASHBOARD_CALLBACK": "orchestrator.admin.dashboard.fill_page",
     "COLORS": {"primary": _BLUE},
     "SCRIPTS": [lambda _: static("desk/icons.js")],
+    "STYLES": [lambda _: static("desk/forms.css")],
     "SIDEBAR": {"show_search": False, "navigation": _SIDE_BAR},
 }
