@@ -26,37 +26,47 @@ def build(
     scope: Mapping[str, Any], headers: Mapping[bytes, bytes], body: bytes, *, waited: waiting.Later | None = None
 ) -> dict[str, Any]:
     """Build the WSGI environment (PEP 3333): text in it is bytes, decoded as Latin-1."""
+    environ = {**_SERVERS_OWN, **_of_headers(headers), **_of_scope(scope)}
+    environ["CONTENT_LENGTH"] = str(len(body))
+    environ["wsgi.input"] = BytesIO(body)
+    if waited:
+        environ[waiting.WAITS_UNTIL] = waited.deadline
+    return environ
+
+
+_SERVERS_OWN: dict[str, Any] = {
+    waiting.CAN_WAIT: True,
+    "SCRIPT_NAME": "",
+    "wsgi.version": (1, 0),
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+}
+
+
+def _of_headers(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return the headers as variables. The body's length is that of what was read, however it was sent."""
+    variables = {f"HTTP_{_variable(name)}": value.decode("latin-1") for name, value in headers.items()}
+    variables["CONTENT_TYPE"] = variables.pop("HTTP_CONTENT_TYPE", "")
+    for replaced in ("HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"):
+        variables.pop(replaced, None)
+    return variables
+
+
+def _of_scope(scope: Mapping[str, Any]) -> dict[str, str]:
     server, port = scope.get("server") or ("unknown", 0)
     client, client_port = scope.get("client") or ("", 0)
-    environ = {f"HTTP_{_variable(name)}": value.decode("latin-1") for name, value in headers.items()}
-    content_type = environ.pop("HTTP_CONTENT_TYPE", "")
-    for replaced in ("HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"):
-        environ.pop(replaced, None)
-    kept = {waiting.WAITS_UNTIL: waited.deadline} if waited else {}
-    return (
-        environ
-        | kept
-        | {
-            waiting.CAN_WAIT: True,
-            "REQUEST_METHOD": scope["method"],
-            "SCRIPT_NAME": "",
-            "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
-            "QUERY_STRING": scope["query_string"].decode("latin-1"),
-            "CONTENT_TYPE": content_type,
-            "CONTENT_LENGTH": str(len(body)),
-            "SERVER_NAME": server,
-            "SERVER_PORT": str(port),
-            "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-            "REMOTE_ADDR": client,
-            "REMOTE_PORT": str(client_port),
-            "wsgi.version": (1, 0),
-            "wsgi.url_scheme": scope["scheme"],
-            "wsgi.input": BytesIO(body),
-            "wsgi.multithread": True,
-            "wsgi.multiprocess": True,
-            "wsgi.run_once": False,
-        }
-    )
+    return {
+        "REQUEST_METHOD": scope["method"],
+        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": server,
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "REMOTE_ADDR": client,
+        "REMOTE_PORT": str(client_port),
+        "wsgi.url_scheme": scope["scheme"],
+    }
 
 
 def _variable(name: bytes) -> str:
