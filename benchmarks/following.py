@@ -31,6 +31,7 @@ def many_waiting(running: Running, *, short: bool) -> list[Figure]:
 
 
 async def _measure(running: Running, *, clients: int, seconds: float) -> list[Figure]:
+    """Read alone, then beside so many streams on which nothing happens; then let all of them end."""
     async with await psycopg.AsyncConnection.connect(running.database_url, autocommit=True) as ledger:
         await _hand_in(running, 1)  # a lane comes with its first message
         await ledger.execute("UPDATE orchestrator_lane SET paused = true WHERE name = 'Echo'")
