@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponseForbidden
+from django.http import Http404, HttpRequest, HttpResponseForbidden
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
@@ -45,6 +45,16 @@ class Users(_AdminOnly, AuthenticationMiddleware):
 
 class Messages(_AdminOnly, MessageMiddleware):
     """What the admin tells after an action."""
+
+
+class Addresses(_AdminOnly, MiddlewareMixin):
+    """Nothing is found by a NUL: PostgreSQL keeps none, and says so with an error."""
+
+    def process_view(self, request: HttpRequest, *_: Any) -> None:
+        """Raise Http404 for one in the address."""
+        asked = (request.path_info, *(text for _, texts in request.GET.lists() for text in texts))
+        if request.path_info.startswith(ADMIN) and any("\x00" in text for text in asked):
+            raise Http404
 
 
 class Frames(_AdminOnly, XFrameOptionsMiddleware):

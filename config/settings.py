@@ -65,6 +65,7 @@ MIDDLEWARE = [
     "config.sessions.Csrf",
     "config.sessions.Users",
     "config.sessions.Messages",
+    "config.sessions.Addresses",
     "config.sessions.Frames",
 ]
 TEMPLATES = [

@@ -437,3 +437,14 @@ def test_a_new_back_end_or_client_does_not_take_the_name_of_one_that_is_there(br
         assert "already exists" in str(answer.context["adminform"].form.errors[taken])
     assert Backend.objects.get().url == "http://parcels/"
     assert Client.objects.get(client_id="acme").name == "Acme"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *("auditentry/?q=%00", "auditentry/?action=%00", "client/?q=a&q=%00", "request/?q=%00"),
+        *("backend/%00/change/", "backend/%00/trial/", "lane/a%00b/change/"),
+    ],
+)
+def test_nothing_is_found_by_a_nul(browser: Browser, asked: str) -> None:
+    assert browser.get(f"/admin/orchestrator/{asked}").status_code == 404
