@@ -8,6 +8,7 @@ each of which ends when it ends, go at once as well, but one flush no sooner tha
 meanwhile shares the next. So a client's single call is not kept waiting by another's many.
 """
 
+import itertools
 import threading
 import time
 from collections.abc import Sequence
@@ -123,21 +124,29 @@ class Recorder:
         What the ledger refuses again and again, even as a failure, must not hold up all other outcomes of the process:
         its claims are given up, and recovery deals with what they still hold.
         """
-        tries = refusals = 0
-        while True:
-            try:
-                freshness.look_after_connection()
-                outcomes.flush(batch, finished_claims=self._holdings.mark_ending(batch))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the outcomes must not be dropped
-                passing = database_errors.is_passing(error)
-                log.warning("flush failed, trying again", outcomes=len(batch), passing=passing, error=repr(error))
-                connection.close()
-                refusals += not passing
-                if refusals == _MOST_REFUSALS:
-                    log.critical("outcomes refused by the ledger: their claims are given up", outcomes=len(batch))
-                    self._holdings.give_up({outcome.claim_id for outcome in batch})
-                    return
-                time.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
-                tries += 1
-            else:
+        refusals = 0
+        for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
+            failure = self._flush(batch)
+            if failure is None:
                 return
+            refusals += not database_errors.is_passing(failure)
+            if refusals == _MOST_REFUSALS:
+                self._give_up(batch)
+                return
+            time.sleep(pause)
+
+    def _flush(self, batch: list[Outcome]) -> Exception | None:
+        """Flush once; return what went wrong, if anything did."""
+        try:
+            freshness.look_after_connection()
+            outcomes.flush(batch, finished_claims=self._holdings.mark_ending(batch))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the outcomes must not be dropped
+            passing = database_errors.is_passing(error)
+            log.warning("flush failed, trying again", outcomes=len(batch), passing=passing, error=repr(error))
+            connection.close()
+            return error
+        return None
+
+    def _give_up(self, batch: list[Outcome]) -> None:
+        log.critical("outcomes refused by the ledger: their claims are given up", outcomes=len(batch))
+        self._holdings.give_up({outcome.claim_id for outcome in batch})
