@@ -5,6 +5,7 @@ In: how many, and from which turn on. Out: messages leased to this process, know
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -53,20 +54,25 @@ class LaneClaims:
         """
         if not self._fuse.blown:  # what goes back when a breaker opens keeps its old turns
             floor = floor or self.floor.for_claim()
-        backends = [known for known in self._types() if known.kind is Kind.HTTP]
-        allowed = limits.tightest(known.limits for known in backends)
         asked = Asked(self._process.identity.id, self._lane, limit, floor)
-        if not backends:
-            return self._admitted(asked, allowed)
+        if backends := self._backends():
+            return self._take_calls(asked, backends)
+        return self._admitted(asked, limits.NO_LIMITS)
+
+    def _take_calls(self, asked: Asked, backends: Sequence[MessageType]) -> Ration:
+        """Claim within what the lane's back ends allow; where nothing comes, see whether it is the breaker."""
+        allowed = limits.tightest(known.limits for known in backends)
         self._fuse.tell(breaker=allowed.breaker)  # before the claim: it may find the breaker open by it
         ration = self._admitted(asked, allowed)
         if ration.batch.messages:
             self._fuse.mend()
-        elif ration.ask_again is None and allowed.breaker:
+            return ration
+        if ration.ask_again is not None:
+            return ration  # it is the limits
+        if allowed.breaker:
             return self._probe(allowed, longest=max(known.timeout for known in backends))
-        elif ration.ask_again is None and breakers.close(self._lane):  # taken away while it was open
-            return self._admitted(asked, allowed)
-        return ration
+        was_open = breakers.close(self._lane)  # an operator has taken the breaker away while it was open
+        return self._admitted(asked, allowed) if was_open else ration
 
     def take_suspect(self) -> Batch:
         """Claim one suspect; the caller stands in solitude."""
@@ -74,8 +80,11 @@ class LaneClaims:
 
     def tell(self, *, everything: bool) -> bool:
         """Let the shared breaker know what this process saw; tell whether that has closed it."""
-        backends = [known.limits for known in self._types() if known.kind is Kind.HTTP]
-        return self._fuse.tell(breaker=limits.tightest(backends).breaker, everything=everything)
+        allowed = limits.tightest(known.limits for known in self._backends())
+        return self._fuse.tell(breaker=allowed.breaker, everything=everything)
+
+    def _backends(self) -> list[MessageType]:
+        return [known for known in self._types() if known.kind is Kind.HTTP]
 
     def _types(self) -> list[MessageType]:
         return [known for known in handlers.catalogue().values() if known.lane_name == self._lane]
