@@ -49,18 +49,14 @@ def wake_all(lanes: Iterable[str]) -> None:
 
 
 def wake(lane: str) -> None:
-    """Wake a lane, unless a wake-up for it is already on its way."""
-    if not _broker_rest.over():
+    """Wake a lane, unless a wake-up is on its way, or the broker has just failed: then the sweep takes over."""
+    if not _broker_rest.over() or (raised := _raise_flag(lane)) is Raised.BY_ANOTHER:
         measures.count(Event.WAKE_SPARED, lane=lane)
-        return  # the broker failed within the last second: the sweep takes over
-    raised = _raise_flag(lane)
-    if raised is Raised.BY_ANOTHER:
-        measures.count(Event.WAKE_SPARED, lane=lane)
-    else:
-        failpoints.pass_by(Place.FLAG_RAISED)
-        published = wake_regardless(lane)
-        if not published and raised is Raised.BY_US:
-            lower_flag(lane)
+        return
+    failpoints.pass_by(Place.FLAG_RAISED)
+    published = wake_regardless(lane)
+    if not published and raised is Raised.BY_US:
+        lower_flag(lane)
 
 
 def wake_regardless(lane: str) -> bool:
