@@ -13,7 +13,7 @@ from django.db.backends.utils import CursorWrapper
 
 from orchestrator import idempotency, spans
 from orchestrator.idempotency import Answer, Key
-from orchestrator.stopping import EXTERNAL_DOOR
+from orchestrator.lifecycle import EXTERNAL_DOOR
 
 Work = Callable[[CursorWrapper, spans.Locked], Answer]
 

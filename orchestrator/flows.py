@@ -32,9 +32,8 @@ from orchestrator import (
 )
 from orchestrator.finishing import Effects, Finished
 from orchestrator.idempotency import Answer, Key
-from orchestrator.lifecycle import ErrorPolicy
+from orchestrator.lifecycle import EXTERNAL_DOOR, ErrorPolicy
 from orchestrator.stages import SERVICE, Beginning, Ending, Extensions, Kind, Owner, Stage, Update
-from orchestrator.stopping import EXTERNAL_DOOR
 
 
 class UnknownStage(Exception):

@@ -57,5 +57,8 @@ AT_INTAKE: frozenset[Status] = frozenset({Status.QUEUED, Status.INVALID, Status.
 Cancelled: a neighbour of an Invalid message under haltOnError."""
 
 
+EXTERNAL_DOOR = "services"
+"""The door of external tasks: what came through it is ended by its owner, task by task, and can't be cancelled."""
+
 WORDS: dict[str, str] = {status.name.lower(): status.value for status in Status}
 """The statuses as parameters of SQL statements: `%(queued)s` and its like."""

@@ -21,10 +21,9 @@ from django.conf import settings
 from orchestrator import accounts, audit, handlers, intake, replays
 from orchestrator.idempotency import Answer
 from orchestrator.intake import Receipt, Submission
-from orchestrator.lifecycle import ErrorPolicy, Status
+from orchestrator.lifecycle import EXTERNAL_DOOR, ErrorPolicy, Status
 from orchestrator.models import AuditAction, Client
 from orchestrator.replays import Candidate
-from orchestrator.stopping import EXTERNAL_DOOR
 
 _ROUNDS = 3
 

@@ -17,10 +17,7 @@ from django.db.backends.utils import CursorWrapper
 from orchestrator import database_errors, failpoints, finishing
 from orchestrator.failpoints import Place
 from orchestrator.finishing import Effects, Finished
-from orchestrator.lifecycle import WORDS, Status, StopReason
-
-EXTERNAL_DOOR = "services"
-"""The door whose requests are ended by their owner, message by message; they can't be cancelled."""
+from orchestrator.lifecycle import EXTERNAL_DOOR, WORDS, Status, StopReason
 
 
 class UnknownRequest(Exception):

@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 
 from orchestrator import measures
-from orchestrator.lifecycle import FINAL, UNSUCCESSFUL, ErrorPolicy, Status, StopReason
+from orchestrator.lifecycle import EXTERNAL_DOOR, FINAL, UNSUCCESSFUL, ErrorPolicy, Status, StopReason
 from orchestrator.measures import Event
-from orchestrator.stopping import EXTERNAL_DOOR
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,7 @@ import orjson
 from django.db import connection, transaction
 
 from orchestrator import storing
-from orchestrator.lifecycle import FINAL, StopReason
-from orchestrator.stopping import EXTERNAL_DOOR
+from orchestrator.lifecycle import EXTERNAL_DOOR, FINAL, StopReason
 from orchestrator.storing import NewRequest, NewRow
 
 Whole = tuple[NewRequest, Sequence[NewRow]]

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from orchestrator import replays, stopping
+from orchestrator import replays
 from orchestrator.admin.texts import show
-from orchestrator.lifecycle import WORDS
+from orchestrator.lifecycle import EXTERNAL_DOOR, WORDS
 from orchestrator.models import Message, Request, Service, State
 from orchestrator.payloads import Part
 
@@ -77,12 +77,12 @@ def describe(request: Request, *, first: int, only_failed: bool, masked: Sequenc
 
 def can_be_cancelled(request: Request, counts: dict[str, int]) -> bool:
     """Tell whether something of a request is open, and isn't its owner's to end."""
-    return counts["queued"] + counts["processing"] > 0 and request.door != stopping.EXTERNAL_DOOR
+    return counts["queued"] + counts["processing"] > 0 and request.door != EXTERNAL_DOOR
 
 
 def can_be_replayed(request: Request, counts: dict[str, int]) -> bool:
     """Tell whether something of a request has failed, and isn't its owner's to begin anew."""
-    return counts["failed"] > 0 and request.door != stopping.EXTERNAL_DOOR
+    return counts["failed"] > 0 and request.door != EXTERNAL_DOOR
 
 
 def count(request: Request) -> dict[str, int]:

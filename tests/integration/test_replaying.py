@@ -11,10 +11,9 @@ from django.test import override_settings
 from django.utils import timezone
 
 from orchestrator import accounts, audit, backend_types, handlers, outcomes, replaying, replays
-from orchestrator.lifecycle import FailureKind, Status
+from orchestrator.lifecycle import EXTERNAL_DOOR, FailureKind, Status
 from orchestrator.models import AuditEntry, AuditOutcome, Client, Message, ReplayedMessage, Request
 from orchestrator.outcomes import Ending
-from orchestrator.stopping import EXTERNAL_DOOR
 from orders.models import Order
 from tests import engine, factories, ordering
 from tests.factories import AMessage

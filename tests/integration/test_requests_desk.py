@@ -10,9 +10,9 @@ from django.test import Client as Browser
 from django.test import override_settings
 from django.utils import timezone
 
-from orchestrator import audit, masking, payloads, replaying, replays, stopping
+from orchestrator import audit, masking, payloads, replaying, replays
 from orchestrator.admin import finding
-from orchestrator.lifecycle import Status, StopReason
+from orchestrator.lifecycle import EXTERNAL_DOOR, Status, StopReason
 from orchestrator.models import AuditEntry, AuditOutcome, Client, Message, Request
 from orchestrator.roles import Role
 from tests import engine, factories, flowing
@@ -288,11 +288,11 @@ class TestCancelling:
         entry = AuditEntry.objects.get(action="cancel")
         assert (entry.actor, entry.object_id, entry.outcome) == ("operator", str(made.pk), AuditOutcome.DONE)
 
-    @pytest.mark.parametrize("door", ["requests", stopping.EXTERNAL_DOOR])
+    @pytest.mark.parametrize("door", ["requests", EXTERNAL_DOOR])
     def test_of_what_has_nothing_to_cancel_is_not_asked_but_told(
         self, browser: Browser, client: Client, door: str
     ) -> None:
-        made = make(client, *([QUEUED] if door == stopping.EXTERNAL_DOOR else []), door=door)
+        made = make(client, *([QUEUED] if door == EXTERNAL_DOOR else []), door=door)
 
         answer = browser.get(f"{PAGE}{made.pk}/cancel/")
 
@@ -348,7 +348,7 @@ class TestReplaying:
         assert_told(answer, "There is nothing to replay", "no message of this request has failed")
 
     def test_of_a_services_tasks_is_not_asked_but_told(self, browser: Browser, client: Client) -> None:
-        answer = browser.get(f"{PAGE}{make(client, FAILED, door=stopping.EXTERNAL_DOOR).pk}/replay/")
+        answer = browser.get(f"{PAGE}{make(client, FAILED, door=EXTERNAL_DOOR).pk}/replay/")
 
         assert_told(answer, "There is nothing to replay", "its owner&#x27;s")
 

@@ -3,8 +3,7 @@
 import re
 from functools import lru_cache
 
-from orchestrator.lifecycle import Status
-from orchestrator.stopping import EXTERNAL_DOOR
+from orchestrator.lifecycle import EXTERNAL_DOOR, Status
 
 STATUSES: dict[str, Status] = {
     **{status.value: status for status in Status},

@@ -14,7 +14,7 @@ import msgspec
 from django.db import connection
 from psycopg.types.datetime import TimestamptzLoader
 
-from orchestrator.stopping import EXTERNAL_DOOR
+from orchestrator.lifecycle import EXTERNAL_DOOR
 from tracking.states import words
 from tracking.states.parameters import NONE, Scope
 
