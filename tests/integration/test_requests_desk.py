@@ -166,9 +166,7 @@ class TestTheSearch:
         assert "Look further back" in text_of(first)
         assert second.context["found"].requests == [rare]
 
-    @pytest.mark.parametrize(
-        "query", [{"since": "yesterday"}, {"status": "Failed"}, {"before": "x"}, {"q": "\x00"}, {"q": "x" * 400}]
-    )
+    @pytest.mark.parametrize("query", [{"since": "yesterday"}, {"status": "Failed"}, {"before": "x"}, {"q": "x" * 400}])
     def test_says_what_makes_no_sense(self, browser: Browser, client: Client, query: dict[str, str]) -> None:
         make(client)
 
