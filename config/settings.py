@@ -95,7 +95,7 @@ WAYBILL_PRIVATE_BACKENDS = env.bool("WAYBILL_PRIVATE_BACKENDS", True)
 WAYBILL_MASKED_FIELDS: list[str] = env.list("WAYBILL_MASKED_FIELDS", [])
 WAYBILL_TRUSTED_PROXIES: list[str] = env.list("WAYBILL_TRUSTED_PROXIES", [], subcast=readers.network)
 SILENCED_SYSTEM_CHECKS = [
-    *("security.W002", "security.W003"),  # only the admin needs these two, and wears them: ADMIN_MIDDLEWARE
+    *("security.W002", "security.W003"),  # only the admin needs these two, and has its own: config/sessions.py
     *("security.W004", "security.W008"),  # insisting on TLS is the business of the proxy that ends it
 ]
 LOGGING_CONFIG = None

@@ -101,3 +101,16 @@ def test_without_a_cache_each_process_counts_for_itself(settings: LazySettings) 
             log_in("guessed")
 
         assert TOO_MANY in log_in().content.decode()
+
+
+@pytest.mark.parametrize("password", ["", "eleven-long", "password123456", "operator-2026"])
+def test_no_password_is_set_that_is_soon_guessed(password: str) -> None:
+    browser = Browser()
+    browser.force_login(User.objects.create_superuser("chief"))
+    operator = User.objects.get(username="operator")
+
+    answer = browser.post(f"/admin/auth/user/{operator.pk}/password/", {"password1": password, "password2": password})
+
+    operator.refresh_from_db()
+    assert answer.status_code == 200
+    assert operator.check_password(PASSWORD)
