@@ -116,33 +116,36 @@ def find_rows(
     request: Request, *, first: int, only_failed: bool, masked: Sequence[str]
 ) -> tuple[list[Row], int | None]:
     """Return a page of a request's messages from a number on, and the number of the next page's first."""
+    found = _find_texts(request, first=first, only_failed=only_failed, limit=PAGE + 1)
+    page = found[:PAGE]
+    messages = Message.objects.defer("payload", "result").in_bulk([texts.id for texts in page])
+    copies = replays.find_copies(list(messages.values()))
+    rows = [
+        _make_row(messages[texts.id], texts, masked=masked, copies=copies.get(texts.id, ()))
+        for texts in page
+        if texts.id in messages
+    ]
+    return rows, found[PAGE].number if len(found) > PAGE else None
+
+
+def _find_texts(request: Request, *, first: int, only_failed: bool, limit: int) -> list[_Texts]:
     wanted: dict[str, Any] = {
         "id": request.pk,
         "first": first,
         "only_failed": only_failed,
-        "limit": PAGE + 1,
+        "limit": limit,
         "shown": _SHOWN,
         **WORDS,
     }
     with connection.cursor() as cursor:
         cursor.execute(_PAGE, wanted)
-        found = [_Texts._make(row) for row in cursor.fetchall()]
-    page = found[:PAGE]
-    messages = Message.objects.defer("payload", "result").in_bulk([texts.id for texts in page])
-    copies = replays.find_copies(list(messages.values()))
-    rows = [
-        Row(
-            message=messages[texts.id],
-            payload=show(
-                texts.payload, length=texts.payload_length, message_id=texts.id, part=Part.PAYLOAD, masked=masked
-            ),
-            result=show(texts.result, length=texts.result_length, message_id=texts.id, part=Part.RESULT, masked=masked),
-            replays=copies.get(texts.id, ()),
-        )
-        for texts in page
-        if texts.id in messages
-    ]
-    return rows, found[PAGE].number if len(found) > PAGE else None
+        return [_Texts._make(row) for row in cursor.fetchall()]
+
+
+def _make_row(message: Message, texts: _Texts, *, masked: Sequence[str], copies: Sequence[uuid.UUID]) -> Row:
+    payload = show(texts.payload, length=texts.payload_length, message_id=texts.id, part=Part.PAYLOAD, masked=masked)
+    result = show(texts.result, length=texts.result_length, message_id=texts.id, part=Part.RESULT, masked=masked)
+    return Row(message=message, payload=payload, result=result, replays=copies)
 
 
 def find_statuses(request_id: uuid.UUID, numbers: Sequence[int]) -> dict[int, tuple[str, int]]:
@@ -155,7 +158,7 @@ def find_statuses(request_id: uuid.UUID, numbers: Sequence[int]) -> dict[int, tu
 
 def trace_id(request: Request) -> str:
     """Return the id of the trace that the request belongs to."""
-    return (request.traceparent or "").split("-")[1] if request.traceparent else ""
+    return request.traceparent.split("-")[1] if request.traceparent else ""
 
 
 def is_over(request: Request, counts: dict[str, int]) -> bool:
