@@ -180,8 +180,10 @@ class LaneDrain:
         stretch.at_most = in_flight - max(1, in_flight // _SHARE)
         if ration.batch.messages or in_flight:
             stretch.ask_again = ration.ask_again
+        elif stretch.ask_again is None:
+            stretch.ask_again = _ASK_OTHERS
         else:
-            stretch.ask_again = min(2 * (stretch.ask_again or 0.0) or _ASK_OTHERS, _ASK_OTHERS_SELDOM)
+            stretch.ask_again = min(2 * stretch.ask_again, _ASK_OTHERS_SELDOM)
 
     def _run_suspect(self) -> None:
         """Run one suspect with nothing else claimed in this process, so that its loss would be its own."""

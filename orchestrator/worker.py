@@ -165,10 +165,12 @@ class WorkerProcess:
             held = queue.find_held(self.holdings.claims())
         except DatabaseError:
             return []  # the ledger is away: recovery will do it
-        endings = {True: Ending.INTERRUPTED, False: Ending.RETURNED}
         return [
             Outcome(
-                message_id=message_id, request_id=request_id, claim_id=claim_id, ending=endings[message_id in begun]
+                message_id=message_id,
+                request_id=request_id,
+                claim_id=claim_id,
+                ending=Ending.INTERRUPTED if message_id in begun else Ending.RETURNED,
             )
             for message_id, request_id, claim_id in held
         ]
