@@ -8,9 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import uuid_utils
-
-from orchestrator import context, duplicates, handlers, payloads, storing, traceparent, turns
+from orchestrator import context, duplicates, handlers, ids, payloads, storing, traceparent, turns
 from orchestrator.lifecycle import ErrorPolicy, Status
 from orchestrator.submissions import DuplicatePolicy, Submission
 
@@ -111,14 +109,10 @@ def _find_problems(submission: Submission, types: Mapping[str, handlers.MessageT
 def _make_ids(count: int) -> tuple[uuid.UUID, list[uuid.UUID]]:
     """Make the ids of a request and its messages: of one millisecond, ascending. A single message has its request's."""
     now = time.time_ns()
-    request_id = _make_id(now)
+    request_id = ids.make(at=now)
     if count == 1:
         return request_id, [request_id]
-    return request_id, sorted((_make_id(now) for _ in range(count)), key=lambda made: made.int)
-
-
-def _make_id(nanoseconds: int) -> uuid.UUID:
-    return uuid.UUID(bytes=uuid_utils.uuid7(nanoseconds=nanoseconds).bytes)
+    return request_id, sorted((ids.make(at=now) for _ in range(count)), key=lambda made: made.int)
 
 
 def _rank(lanes: Sequence[str]) -> tuple[list[int], dict[str, int]]:

@@ -7,13 +7,11 @@ Each change is one transaction under the lock of the service's request (`changes
 same state, the second finds it ended: one wins.
 """
 
-import time
 import uuid
 from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
-import uuid_utils
 from django.conf import settings
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
@@ -24,6 +22,7 @@ from orchestrator import (
     finishing,
     handlers,
     idempotency,
+    ids,
     intake,
     spans,
     storing,
@@ -55,7 +54,7 @@ def start_service(
 
     Raises idempotency.KeyReused, idempotency.KeyBusy, TooLong.
     """
-    service_id = _make_id(time.time_ns())
+    service_id = ids.make()
 
     def work() -> Answer:
         storing.insert_request(_request(service_id, client_id=client_id))
@@ -104,7 +103,7 @@ def start_task(
             cursor,
             _begun(beginning, now=service.now),
             service=service,
-            message_id=_make_id((service.id.int >> 80) * 1_000_000),  # of its request's millisecond
+            message_id=ids.make(at=ids.moment(service.id)),  # of its request's millisecond
             message_type=message_type,
             state=state,
         )
@@ -264,7 +263,3 @@ def _request(service_id: uuid.UUID, *, client_id: int) -> storing.NewRequest:
         invalid=0,
         cancelled=0,
     )
-
-
-def _make_id(nanoseconds: int) -> uuid.UUID:
-    return uuid.UUID(bytes=uuid_utils.uuid7(nanoseconds=nanoseconds).bytes)

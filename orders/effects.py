@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-import uuid_utils
 from django.db.backends.utils import CursorWrapper
 
-from orchestrator import finishing
+from orchestrator import finishing, ids
 from orchestrator.finishing import Finished
 from orders import network, words
 from orders.models import Operation, State
@@ -72,7 +71,7 @@ def _tell(cursor: CursorWrapper, ended: Sequence[_Ended]) -> None:
     cursor.execute(
         _INSERT_EVENTS,
         {
-            "ids": [uuid.UUID(bytes=uuid_utils.uuid7().bytes) for _ in ended],
+            "ids": [ids.make() for _ in ended],
             "orders": [order.order_id for order in ended],
             "positions": positions,
         },
