@@ -181,16 +181,15 @@ def _work_for_all(drafts: Sequence[Draft]) -> Callable[[], Sequence[Receipt]]:
     for draft in drafts:
         counts.update(draft.counts)
     bases = turns.allocate(client_id=drafts[0].submission.account.id, counts=counts)
-    rows_of_each = []
+    wholes: list[storing_small.Whole] = []
     for draft in drafts:
-        rows_of_each.append(drafting.make_rows(draft, bases))
+        rows = drafting.make_rows(draft, bases)
+        wholes.append((drafting.make_request(draft, rows), rows))
         bases = {lane: base.after(draft.counts.get(lane, 0)) for lane, base in bases.items()}
 
     def work() -> Sequence[Receipt]:
-        received_at = _insert(
-            [(drafting.make_request(draft, rows), rows) for draft, rows in zip(drafts, rows_of_each, strict=True)]
-        )
-        return [Receipt(draft.request_id, received_at, rows) for draft, rows in zip(drafts, rows_of_each, strict=True)]
+        received_at = _insert(wholes)
+        return [Receipt(request.id, received_at, rows) for request, rows in wholes]
 
     return work
 
