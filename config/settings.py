@@ -127,13 +127,18 @@ else:
 
 BROKER_URL = env.str("BROKER_URL")
 _broker_is_redis = BROKER_URL.startswith(("redis", "valkey"))
+WAYBILL_WAKE_PATIENCE = env.float("WAYBILL_WAKE_PATIENCE", 0.1)
 # Beside RabbitMQ a cache is optional: without one each wake-up is published, and limits hold per process.
 CACHE_URL = env.str("CACHE_URL", BROKER_URL if _broker_is_redis else "")
 _redis_cache = {
     "BACKEND": "django.core.cache.backends.redis.RedisCache",
     "LOCATION": CACHE_URL,
     # A dead cache may cost a POST a tenth of a second, once a second: no retries beneath us.
-    "OPTIONS": {"socket_connect_timeout": 0.1, "socket_timeout": 0.1, "retry": Retry(NoBackoff(), 0)},
+    "OPTIONS": {
+        "socket_connect_timeout": WAYBILL_WAKE_PATIENCE,
+        "socket_timeout": WAYBILL_WAKE_PATIENCE,
+        "retry": Retry(NoBackoff(), 0),
+    },
     "KEY_PREFIX": "waybill",
 }
 CACHES = {"default": _redis_cache if CACHE_URL else {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}

@@ -108,17 +108,23 @@ def _raise_flag(lane: str) -> Raised:
 
 
 def _publish(lane: str) -> None:
-    with _producers().acquire(block=True, timeout=0.1) as producer:
+    with _producers().acquire(block=True, timeout=settings.WAYBILL_WAKE_PATIENCE) as producer:
         current_app.send_task(DRAIN, kwargs={"lane": lane}, queue=_queues.of(lane), producer=producer, retry=False)
 
 
 @cache
 def _producers() -> pools.ProducerPool:
     """A publisher of our own: Celery's defaults would let a dead broker hold a POST for six seconds."""
-    options = {"max_retries": 0, "socket_timeout": 0.1, "socket_connect_timeout": 0.1, "retry_on_timeout": False}
+    patience = settings.WAYBILL_WAKE_PATIENCE
+    options = {
+        "max_retries": 0,
+        "socket_timeout": patience,
+        "socket_connect_timeout": patience,
+        "retry_on_timeout": False,
+    }
     publisher = Connection(
         settings.BROKER_URL,
-        connect_timeout=0.1,
+        connect_timeout=patience,
         transport_options=options if settings.BROKER_URL.startswith("redis") else {"max_retries": 0},
     )
     return cast("pools.ProducerPool", pools.producers[publisher])

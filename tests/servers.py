@@ -37,6 +37,7 @@ ENGINE_AT_A_TENTH = {
     "WAYBILL_FLUSH_AFTER": "0.05",
     "WAYBILL_WAKE_FLAG": "1",
     "WAYBILL_PUBLISH_PAUSE": "0.1",
+    "WAYBILL_WAKE_PATIENCE": "1",  # longer than usual: on a machine with other work a tenth passes, and tests count
     "WAYBILL_SWEEP": "0.1",
     "WAYBILL_STALE_WAKE": "0.3",
     "WAYBILL_DEAF_AFTER": "3",
