@@ -45,14 +45,11 @@ class Gathering(Generic[_Item, _Result]):
         comer = _Comer[_Item, _Result](item)
         if not self._begins(key, comer):
             comer.called.wait()
-        company = [] if comer.result is not None else self._take(key, comer)
-        if company:
-            self._work_for(key, company)
-        if comer.result is None:
-            raise RuntimeError("the work of a gathering returned nothing")
-        if isinstance(comer.result, BaseException):
-            raise _own(comer.result)
-        return comer.result, [one.result for one in company if one.result is not None]
+        if comer.result is not None:
+            return _result_of(comer), []  # another one did the work
+        company = self._take(key, comer)
+        self._work_for(key, company)
+        return _result_of(comer), [one.result for one in company if one.result is not None]
 
     def _begins(self, key: Hashable, comer: _Comer[_Item, _Result]) -> bool:
         """Tell whether nobody is at work under the key; else the comer waits from now on.
@@ -94,6 +91,15 @@ class Gathering(Generic[_Item, _Result]):
                 waiting.pop(0).called.set()
             else:
                 del self._waiting[key]
+
+
+def _result_of(comer: _Comer[_Item, _Result]) -> _Result:
+    """Return what the work made of a thread's item, or raise the exception that it met."""
+    if comer.result is None:
+        raise RuntimeError("the work of a gathering returned nothing")
+    if isinstance(comer.result, BaseException):
+        raise _own(comer.result)
+    return comer.result
 
 
 def _own(failure: BaseException) -> BaseException:
