@@ -92,7 +92,7 @@ def start_task(
 
     Raises intake.TypeRefused for a message type that comes through certain other doors only.
     """
-    message_type = str(msgspec.json.decode(beginning.type)) if beginning.type.startswith('"') else beginning.type
+    message_type = _name(beginning.type)
     _require_free(message_type)
 
     def work(cursor: CursorWrapper, service: spans.Locked) -> Answer:
@@ -178,6 +178,11 @@ def delete(call: changes.Call, *, answer: Answer) -> Answer:
 def _require_open(service: spans.Locked) -> None:
     if service.completed_at is not None:
         raise AlreadyEnded(AlreadyEnded.__doc__)
+
+
+def _name(of_type: str) -> str:
+    """Return a type, which came as a JSON text or number, as the ledger names it: a text without its quotes."""
+    return str(msgspec.json.decode(of_type)) if of_type.startswith('"') else of_type
 
 
 def _require_free(message_type: str) -> None:
