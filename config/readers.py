@@ -16,6 +16,21 @@ _SECRETS = "must be id=key, id=key, no key empty"
 _PAYLOAD_KEYS = "must be id=key, id=key: 32 bytes in base64 each, and no colon in an id"
 
 
+def some(number: float) -> None:
+    """Take 1 and more."""
+    _at_least(1, number)
+
+
+def not_negative(number: float) -> None:
+    """Take 0 and more."""
+    _at_least(0, number)
+
+
+def _at_least(lowest: int, number: float) -> None:
+    if not lowest <= number < math.inf:
+        raise ValidationError(f"must be a number, {lowest} or more")
+
+
 def rate(text: str) -> None:
     """Take a number and a time, such as `600/minute` or `5/5minutes`, or nothing."""
     try:

@@ -5,8 +5,10 @@ Out: Django's settings. A missing or malformed variable ends the start with its 
 """
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+from celery.schedules import crontab
 from environs import Env, validate
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -19,6 +21,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
 for reader in (readers.days, readers.secret_keys, readers.payload_keys):
     env.add_parser(reader.__name__, reader)
+count = partial(env.int, validate=readers.some)
+number = partial(env.float, validate=readers.not_negative)
 
 WAYBILL_HOME = env.path("WAYBILL_HOME", BASE_DIR / ".waybill")
 if not env.str("DATABASE_URL", None):
@@ -117,7 +121,7 @@ if WAYBILL_ROLE == "web":
     # A failed connect is given up at once: the next call tries again, where the pool would wait up to minutes.
     _options["pool"] = {
         "min_size": 2,
-        "max_size": env.int("WAYBILL_DATABASE_POOL", 20),
+        "max_size": count("WAYBILL_DATABASE_POOL", 20),
         "timeout": 2,
         "reconnect_timeout": 0,
     }
@@ -127,7 +131,7 @@ else:
 
 BROKER_URL = env.str("BROKER_URL")
 _broker_is_redis = BROKER_URL.startswith(("redis", "valkey"))
-WAYBILL_WAKE_PATIENCE = env.float("WAYBILL_WAKE_PATIENCE", 0.1)
+WAYBILL_WAKE_PATIENCE = number("WAYBILL_WAKE_PATIENCE", 0.1)
 # Beside RabbitMQ a cache is optional: without one each wake-up is published, and limits hold per process.
 CACHE_URL = env.str("CACHE_URL", BROKER_URL if _broker_is_redis else "")
 _redis_cache = {
@@ -144,7 +148,7 @@ _redis_cache = {
 CACHES = {"default": _redis_cache if CACHE_URL else {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
 
 # ---------------------------------------------------------------- where `manage.py submit` hands in, and as whom
-PORT = env.int("PORT", 8000)
+PORT = count("PORT", 8000)
 WAYBILL_URL = env.str("WAYBILL_URL", f"http://127.0.0.1:{PORT}")
 WAYBILL_CLIENT = env.str("WAYBILL_CLIENT", "demo")
 WAYBILL_SECRET = env.str("WAYBILL_SECRET", "demo-secret")
@@ -169,15 +173,15 @@ SPECTACULAR_SETTINGS = {
 # ---------------------------------------------------------------- credentials
 # Key id → key; the last one signs and hashes.
 WAYBILL_SECRET_KEYS: dict[str, str] = env.secret_keys("WAYBILL_SECRET_KEYS", "") or {"1": SECRET_KEY}
-WAYBILL_TOKEN_SECONDS = env.int("WAYBILL_TOKEN_SECONDS", 3600)
+WAYBILL_TOKEN_SECONDS = count("WAYBILL_TOKEN_SECONDS", 3600)
 WAYBILL_TOKEN_ISSUER = env.str("WAYBILL_TOKEN_ISSUER", "waybill")
 WAYBILL_TOKEN_AUDIENCE = env.str("WAYBILL_TOKEN_AUDIENCE", "waybill")
 WAYBILL_JWKS_URL = env.str("WAYBILL_JWKS_URL", "")
 WAYBILL_JWKS_ISSUER = env.str("WAYBILL_JWKS_ISSUER") if WAYBILL_JWKS_URL else ""
 WAYBILL_JWKS_AUDIENCE = env.str("WAYBILL_JWKS_AUDIENCE", WAYBILL_TOKEN_AUDIENCE)
 WAYBILL_JWKS_ALGORITHMS = env.list("WAYBILL_JWKS_ALGORITHMS", ["RS256", "ES256"])
-WAYBILL_CLIENT_CACHE_SECONDS = env.float("WAYBILL_CLIENT_CACHE_SECONDS", 3.0)
-WAYBILL_TYPES_CACHE_SECONDS = env.float("WAYBILL_TYPES_CACHE_SECONDS", 2.0)
+WAYBILL_CLIENT_CACHE_SECONDS = number("WAYBILL_CLIENT_CACHE_SECONDS", 3.0)
+WAYBILL_TYPES_CACHE_SECONDS = number("WAYBILL_TYPES_CACHE_SECONDS", 2.0)
 
 # ---------------------------------------------------------------- figures
 WAYBILL_METRICS_TOKEN = env.str("WAYBILL_METRICS_TOKEN", "")
@@ -192,58 +196,60 @@ WAYBILL_PAYLOAD_KEY_ID = env.str(
 )
 
 # ---------------------------------------------------------------- doors
-WAYBILL_MAX_BODY_BYTES = env.int("WAYBILL_MAX_BODY_BYTES", 32 * 1024 * 1024)
-WAYBILL_MAX_MESSAGES = env.int("WAYBILL_MAX_MESSAGES", 10_000)
-WAYBILL_IDEMPOTENCY_HOURS = env.float("WAYBILL_IDEMPOTENCY_HOURS", 24.0)
-WAYBILL_IDEMPOTENCY_WAIT_SECONDS = env.float("WAYBILL_IDEMPOTENCY_WAIT_SECONDS", 10.0)
+WAYBILL_MAX_BODY_BYTES = count("WAYBILL_MAX_BODY_BYTES", 32 * 1024 * 1024)
+WAYBILL_MAX_MESSAGES = count("WAYBILL_MAX_MESSAGES", 10_000)
+WAYBILL_IDEMPOTENCY_HOURS = number("WAYBILL_IDEMPOTENCY_HOURS", 24.0)
+WAYBILL_IDEMPOTENCY_WAIT_SECONDS = number("WAYBILL_IDEMPOTENCY_WAIT_SECONDS", 10.0)
 WAYBILL_CLEAR_AFTER_DAYS: dict[str, float] = env.days("WAYBILL_CLEAR_AFTER_DAYS", "")
 WAYBILL_DELETE_AFTER_DAYS: dict[str, float] = env.days("WAYBILL_DELETE_AFTER_DAYS", "")
-WAYBILL_POLL_TIMEOUT_SECONDS = env.float("WAYBILL_POLL_TIMEOUT_SECONDS", 115.0)
-WAYBILL_POLL_EXPIRY_SECONDS = env.int("WAYBILL_POLL_EXPIRY_SECONDS", 14_400)
-WAYBILL_WEB_THREADS = env.int("WAYBILL_WEB_THREADS", 16)
-WAYBILL_WEB_QUEUE = env.int("WAYBILL_WEB_QUEUE", 64)
-WAYBILL_ANSWER_SECONDS = env.float("WAYBILL_ANSWER_SECONDS", 25.0)
-WAYBILL_WEB_BODIES = env.int("WAYBILL_WEB_BODIES", 4)  # bodies of the full size that a web process holds at once
+WAYBILL_POLL_TIMEOUT_SECONDS = number("WAYBILL_POLL_TIMEOUT_SECONDS", 115.0)
+WAYBILL_POLL_EXPIRY_SECONDS = count("WAYBILL_POLL_EXPIRY_SECONDS", 14_400)
+WAYBILL_WEB_THREADS = count("WAYBILL_WEB_THREADS", 16)
+WAYBILL_WEB_QUEUE = env.int("WAYBILL_WEB_QUEUE", 64, validate=readers.not_negative)
+WAYBILL_ANSWER_SECONDS = number("WAYBILL_ANSWER_SECONDS", 25.0)
+WAYBILL_WEB_BODIES = count("WAYBILL_WEB_BODIES", 4)  # bodies of the full size that a web process holds at once
 
 WAYBILL_CLIENT_RATE = env.str("WAYBILL_CLIENT_RATE", "", validate=readers.rate)
 WAYBILL_LOGIN_RATE = env.str("WAYBILL_LOGIN_RATE", "5/5minutes", validate=readers.rate)
 
 # ---------------------------------------------------------------- following along
-WAYBILL_FOLLOW_SECONDS = env.float("WAYBILL_FOLLOW_SECONDS", 0.2)
-WAYBILL_MAX_WAIT_SECONDS = env.int("WAYBILL_MAX_WAIT_SECONDS", 60)
-WAYBILL_MAX_FOLLOWERS = env.int("WAYBILL_MAX_FOLLOWERS", 10_000)
-WAYBILL_STREAM_HEARTBEAT = env.float("WAYBILL_STREAM_HEARTBEAT", 15.0)
-WAYBILL_STREAM_SECONDS = env.float("WAYBILL_STREAM_SECONDS", 3600.0)
+WAYBILL_FOLLOW_SECONDS = number("WAYBILL_FOLLOW_SECONDS", 0.2)
+WAYBILL_MAX_WAIT_SECONDS = count("WAYBILL_MAX_WAIT_SECONDS", 60)
+WAYBILL_MAX_FOLLOWERS = count("WAYBILL_MAX_FOLLOWERS", 10_000)
+WAYBILL_STREAM_HEARTBEAT = number("WAYBILL_STREAM_HEARTBEAT", 15.0)
+WAYBILL_STREAM_SECONDS = number("WAYBILL_STREAM_SECONDS", 3600.0)
 
 # ---------------------------------------------------------------- engine (seconds unless named otherwise)
-WAYBILL_LEASE = env.float("WAYBILL_LEASE", 15.0)
-WAYBILL_HEARTBEAT = env.float("WAYBILL_HEARTBEAT", 5.0)
-WAYBILL_LEASE_MARGIN = env.float("WAYBILL_LEASE_MARGIN", 3.0)
-WAYBILL_SLICE = env.float("WAYBILL_SLICE", 2.0)
-WAYBILL_FLUSH_SIZE = env.int("WAYBILL_FLUSH_SIZE", 500)
-WAYBILL_FLUSH_AFTER = env.float("WAYBILL_FLUSH_AFTER", 0.2)
-WAYBILL_WAKE_FLAG = env.int("WAYBILL_WAKE_FLAG", 5)
-WAYBILL_PUBLISH_PAUSE = env.float("WAYBILL_PUBLISH_PAUSE", 1.0)
-WAYBILL_FLUSH_PAUSE = env.float("WAYBILL_FLUSH_PAUSE", 0.025)
-WAYBILL_BREATH = env.float("WAYBILL_BREATH", 0.02)
-WAYBILL_WINDOW_PLAIN = env.int("WAYBILL_WINDOW_PLAIN", 500)
-WAYBILL_WINDOW_CALLS = env.int("WAYBILL_WINDOW_CALLS", 100)
-WAYBILL_STOPS_AGE = env.float("WAYBILL_STOPS_AGE", 0.1)
-WAYBILL_SWEEP = env.float("WAYBILL_SWEEP", 0.5)
-WAYBILL_STALE_WAKE = env.float("WAYBILL_STALE_WAKE", 2.0)
-WAYBILL_DEAF_AFTER = env.float("WAYBILL_DEAF_AFTER", 30.0)
-WAYBILL_GRACE = env.float("WAYBILL_GRACE", 10.0)
-WAYBILL_HANDLER_GRACE = env.float("WAYBILL_HANDLER_GRACE", 5.0)
-WAYBILL_LOSSES_ALONE = env.int("WAYBILL_LOSSES_ALONE", 3)
-WAYBILL_RETRY_ATTEMPTS = env.int("WAYBILL_RETRY_ATTEMPTS", 5)
-WAYBILL_RETRY_FIRST = env.float("WAYBILL_RETRY_FIRST", 1.0)
-WAYBILL_RETRY_CEILING = env.float("WAYBILL_RETRY_CEILING", 300.0)
-WAYBILL_RETRY_AFTER_CEILING = env.float("WAYBILL_RETRY_AFTER_CEILING", 3600.0)
-WAYBILL_MAX_ANSWER_BYTES = env.int("WAYBILL_MAX_ANSWER_BYTES", 1024 * 1024)
-WAYBILL_BREAKER_FAILURES = env.int("WAYBILL_BREAKER_FAILURES", 20)  # in a row; 0: no breaker opens
-WAYBILL_PROBE_FIRST = env.float("WAYBILL_PROBE_FIRST", 1.0)
-WAYBILL_PROBE_CEILING = env.float("WAYBILL_PROBE_CEILING", 30.0)
-WAYBILL_HOLD_CEILING = env.float("WAYBILL_HOLD_CEILING", 5.0)
+WAYBILL_LEASE = number("WAYBILL_LEASE", 15.0)
+WAYBILL_HEARTBEAT = number("WAYBILL_HEARTBEAT", 5.0)
+WAYBILL_LEASE_MARGIN = number("WAYBILL_LEASE_MARGIN", 3.0)
+WAYBILL_SLICE = number("WAYBILL_SLICE", 2.0)
+WAYBILL_FLUSH_SIZE = count("WAYBILL_FLUSH_SIZE", 500)
+WAYBILL_FLUSH_AFTER = number("WAYBILL_FLUSH_AFTER", 0.2)
+WAYBILL_WAKE_FLAG = count("WAYBILL_WAKE_FLAG", 5)
+WAYBILL_PUBLISH_PAUSE = number("WAYBILL_PUBLISH_PAUSE", 1.0)
+WAYBILL_FLUSH_PAUSE = number("WAYBILL_FLUSH_PAUSE", 0.025)
+WAYBILL_BREATH = number("WAYBILL_BREATH", 0.02)
+WAYBILL_WINDOW_PLAIN = count("WAYBILL_WINDOW_PLAIN", 500)
+WAYBILL_WINDOW_CALLS = count("WAYBILL_WINDOW_CALLS", 100)
+WAYBILL_STOPS_AGE = number("WAYBILL_STOPS_AGE", 0.1)
+WAYBILL_SWEEP = number("WAYBILL_SWEEP", 0.5)
+WAYBILL_STALE_WAKE = number("WAYBILL_STALE_WAKE", 2.0)
+WAYBILL_DEAF_AFTER = number("WAYBILL_DEAF_AFTER", 30.0)
+WAYBILL_GRACE = number("WAYBILL_GRACE", 10.0)
+WAYBILL_HANDLER_GRACE = number("WAYBILL_HANDLER_GRACE", 5.0)
+WAYBILL_LOSSES_ALONE = count("WAYBILL_LOSSES_ALONE", 3)
+WAYBILL_RETRY_ATTEMPTS = count("WAYBILL_RETRY_ATTEMPTS", 5)
+WAYBILL_RETRY_FIRST = number("WAYBILL_RETRY_FIRST", 1.0)
+WAYBILL_RETRY_CEILING = number("WAYBILL_RETRY_CEILING", 300.0)
+WAYBILL_RETRY_AFTER_CEILING = number("WAYBILL_RETRY_AFTER_CEILING", 3600.0)
+WAYBILL_MAX_ANSWER_BYTES = count("WAYBILL_MAX_ANSWER_BYTES", 1024 * 1024)
+WAYBILL_BREAKER_FAILURES = env.int(
+    "WAYBILL_BREAKER_FAILURES", 20, validate=readers.not_negative
+)  # in a row; 0: no breaker opens
+WAYBILL_PROBE_FIRST = number("WAYBILL_PROBE_FIRST", 1.0)
+WAYBILL_PROBE_CEILING = number("WAYBILL_PROBE_CEILING", 30.0)
+WAYBILL_HOLD_CEILING = number("WAYBILL_HOLD_CEILING", 5.0)
 
 # ---------------------------------------------------------------- Celery: it carries wake-ups, and nothing else
 CELERY_BROKER_URL = BROKER_URL
@@ -268,7 +274,8 @@ if _broker_is_redis:
     }
 CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
-    "purge": {"task": "orchestrator.purge", "schedule": timedelta(hours=1)},
+    # By the clock: an hour after a start would never come where beat is started anew more often.
+    "purge": {"task": "orchestrator.purge", "schedule": crontab(minute=41)},
     "purge-idempotency-records": {
         "task": "orchestrator.purge_idempotency_records",
         "schedule": timedelta(minutes=10),

@@ -8,7 +8,7 @@ OUTSIDE_THE_SETTINGS = {"POSTGRES_PASSWORD"}  # read by docker-compose.yml
 
 
 def variables_of_the_settings() -> set[str]:
-    return set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', (ROOT / "config" / "settings.py").read_text()))
+    return set(re.findall(r'(?:env\.\w+|count|number)\(\s*"([A-Z_]+)"', (ROOT / "config" / "settings.py").read_text()))
 
 
 def lines_of_the_example() -> dict[str, str]:

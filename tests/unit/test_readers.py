@@ -25,6 +25,20 @@ def test_what_is_well_formed_is_read() -> None:
     assert readers.network(" 10.1.2.3/8 ") == "10.1.2.3/8"
 
 
+@pytest.mark.parametrize("number", [-1, -0.1, float("nan"), float("inf")])
+def test_numbers_below_nothing_or_without_end_are_refused(number: float) -> None:
+    with pytest.raises(ValidationError, match="0 or more"):
+        readers.not_negative(number)
+
+
+def test_none_is_not_some() -> None:
+    readers.not_negative(0)
+    readers.some(1)
+
+    with pytest.raises(ValidationError, match="1 or more"):
+        readers.some(0)
+
+
 def test_nothing_is_read_as_nothing() -> None:
     assert (readers.days(""), readers.secret_keys(" "), readers.payload_keys("")) == ({}, {}, {})
 
@@ -52,6 +66,8 @@ def test_payload_keys_that_could_not_be_used_are_refused_and_not_quoted(text: st
         ("WAYBILL_PAYLOAD_KEYS", "a=short"),
         ("WAYBILL_PAYLOAD_KEY_ID", "one-that-is-not-there"),
         ("WAYBILL_DELETE_AFTER_DAYS", "*=-1"),
+        ("WAYBILL_WEB_THREADS", "0"),
+        ("WAYBILL_LEASE", "-1"),
         ("WAYBILL_TRUSTED_PROXIES", "10.0.0.0/8,the-proxy"),
         ("WAYBILL_LOGIN_RATE", "often"),
         ("LOG_LEVEL", "LOUD"),
