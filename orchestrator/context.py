@@ -1,6 +1,6 @@
 """What the work at hand is about, so that every line of the log can say so: the call, its client, the message.
 
-In: what each step knows. Out: fields of log lines. Called by the server's handler, the windows, intake and the worker.
+In: what each step knows. Out: fields of log lines. Called by the server's handler, the windows, drafting, the worker.
 
 It costs work that logs nothing next to nothing: the worker only points at the message, and its fields are read when a
 line is written. Payloads, results and secrets are never among them.

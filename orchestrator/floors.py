@@ -1,7 +1,7 @@
 """From which turn on a lane's messages are looked for, when looking at everything has become slow.
 
 In: the turns that this process claims, and how long its claims without a floor take. Out: where such a claim, and the
-sweep's look for the lane's head, begins. Called by claiming and by housekeeping.
+sweep's look for the lane's head, begins. Called by claiming, and by housekeeping through the drain.
 
 What was claimed leaves a dead entry at the head of message_claimable until it is vacuumed, and no vacuum cleans behind
 a transaction that somebody forgot: a look past 300,000 of them takes 100 ms. So there the look begins at what this

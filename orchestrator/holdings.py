@@ -1,7 +1,7 @@
 """What this worker process has claimed and not yet recorded.
 
 In: claims, as the drains make them. Out: may a drain claim now, is a claim's lease still good, which claims end with
-a flush. Called by the drains, processing, the recorder and housekeeping; safe from any thread.
+a flush. Called by the drains and their claims, the gate, stops, the recorder and housekeeping; safe from any thread.
 """
 
 import threading

@@ -1,7 +1,7 @@
 """What this process does, counted in memory: no statement and no waiting where the work is done.
 
 In: events, a batch at a time, from the one place where each is settled. Out: rows a minute, for `tallies.write`.
-Called by intake, finishing, outcomes, recovery, dispatch, the drain and its calls.
+Called by storing, finishing, outcomes, recovery, dispatch, a lane's claims and its calls.
 
 Written at every heartbeat and at a graceful stop. A process that is killed takes its last few seconds of figures along;
 an outcome whose COMMIT lost its answer may go uncounted. What is counted is never the ground of a decision.

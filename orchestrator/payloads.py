@@ -1,7 +1,7 @@
 """Payloads and results at rest: encrypted when the operator gives keys, the JSON text that came when not.
 
-In: JSON text on its way into the ledger, or what the ledger holds. Out: the other of the two. Called by intake, the
-recorder, processing, and the windows that show results.
+In: JSON text on its way into the ledger, or what the ledger holds. Out: the other of the two. Called by drafting,
+outcomes, processing, replays, and the windows and pages of the desk that show them.
 
 AES-256-GCM (NIST SP 800-38D) with a random nonce each, bound to the message and to whether it is its payload or its
 result, so that nobody with the database alone can read one or put it elsewhere. A sealed text names its key and begins

@@ -24,8 +24,8 @@ from orchestrator.queue import Claimed
 
 log = structlog.get_logger(__name__)
 
-_UNKNOWN_TYPE_PAUSE = 5.0
-"""Seconds until a message of a type that this worker doesn't know is offered again: another release may know it."""
+_UNKNOWN_PAUSE = 5.0
+"""Seconds until a message that this worker doesn't know how to carry out is offered again: another release may."""
 
 
 class ResultTooLarge(Exception):
@@ -95,8 +95,8 @@ def returned(message: Claimed) -> Outcome:
 
 
 def unknown(message: Claimed) -> Outcome:
-    """Give back, untouched, a message whose type this worker doesn't know."""
-    return ended(message, Ending.RETURNED, delay=_UNKNOWN_TYPE_PAUSE)
+    """Give back, untouched, a message whose type, or whose payload's key, this worker doesn't know."""
+    return ended(message, Ending.RETURNED, delay=_UNKNOWN_PAUSE)
 
 
 def failed(message: Claimed, message_type: MessageType, error: BaseException) -> Outcome:

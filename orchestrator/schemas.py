@@ -1,7 +1,7 @@
 """What a message's own fields must look like.
 
 In: a pydantic model or a JSON Schema, and the fields as JSON text. Out: the problems, as texts for the client.
-Called by intake before a message is stored; held by the message types.
+Called by drafting before a message is stored; held by the message types.
 """
 
 from collections.abc import Callable, Iterable, Mapping

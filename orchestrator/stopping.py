@@ -1,7 +1,7 @@
 """Stop a request: halt, cancel, expire.
 
 In: a request and a reason. Out: its Queued messages Cancelled, and the mark by which the workers skip those they hold.
-Called by the Gateway's cancel, the desk's, by outcomes and recovery (haltOnError) and by housekeeping (deadlines).
+Called by the Gateway's cancel, the desk's, outcomes (haltOnError, for recovery as well) and housekeeping (deadlines).
 
 `stopped_at` and the cancelling stand in one transaction under the request's row lock. Whoever puts a message back into
 Queued (a retry, a give-back) takes that lock first and looks: so no message becomes Queued behind a stop.

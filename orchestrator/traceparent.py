@@ -1,7 +1,7 @@
 """The trace that a request belongs to (W3C Trace Context, level 1).
 
-In: the `traceparent` header of a POST. Out: the header to hand on to back ends. Called by the doors, intake and
-flows.
+In: the `traceparent` header of a POST. Out: the header to hand on to back ends. Called by the doors, drafting
+and flows.
 """
 
 import re

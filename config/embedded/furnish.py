@@ -2,7 +2,7 @@
 
 In: the stack's environment; with `--demo SANDBOX_URL` the demo client and the sandbox's message types are made,
 with `--moved OLD NEW` types that still point at the sandbox's old address follow it.
-Called by the supervisor, as a process of its own.
+Called by `stack.py`, as a process of its own.
 """
 
 import argparse

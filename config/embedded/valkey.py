@@ -1,7 +1,7 @@
 """Valkey from the wheel: the broker of wake-ups and the cache of lane flags.
 
 In: a directory of ours, a password, a port. Out: the child that serves it.
-Called by the supervisor and by the tests' throwaway servers. Nothing is written to disk: its loss costs delay only.
+Called by `stack.py` and by the tests' throwaway servers. Nothing is written to disk: its loss costs delay only.
 """
 
 import importlib.util
