@@ -36,20 +36,25 @@ class WindowView(APIView):
     scopes: ClassVar[dict[str, Scope]] = {}
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Check the call in the agreed order, run the method, and turn whatever goes wrong into a `Problem`."""
+        """Carry the call out, and turn whatever goes wrong into a `Problem`."""
+        answer: HttpResponseBase
         try:
-            if "id" in kwargs:
-                context.note(request_id=kwargs["id"])
-            handler = self._handler(request)
-            if request.method != "OPTIONS":
-                self.admit(request, **kwargs)
-            scope = self.scopes.get("GET" if request.method == "HEAD" else str(request.method))
-            if scope is not None:
-                identify(request, scope=scope)
-            return throttling.add_fields(request, handler(request, *args, **kwargs))
+            answer = self._carry_out(request, *args, **kwargs)
         except Exception as failure:  # noqa: BLE001 - the one place where every failure gets its answer
-            refusal = problems.respond(request.path, understand(failure, request=request))
-            return throttling.add_fields(request, refusal)
+            answer = problems.respond(request.path, understand(failure, request=request))
+        return throttling.add_fields(request, answer)
+
+    def _carry_out(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Check the call in the agreed order, and run the method."""
+        if "id" in kwargs:
+            context.note(request_id=kwargs["id"])
+        handler = self._handler(request)
+        if request.method != "OPTIONS":
+            self.admit(request, **kwargs)
+        scope = self.scopes.get("GET" if request.method == "HEAD" else str(request.method))
+        if scope is not None:
+            identify(request, scope=scope)
+        return handler(request, *args, **kwargs)
 
     def admit(self, request: HttpRequest, **path: str) -> None:
         """Check what the family's contract puts before the credentials: nothing, unless a family says so."""
