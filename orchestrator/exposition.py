@@ -40,7 +40,7 @@ _OF_MESSAGES = {
     Event.RECEIVED: ("waybill_messages_received", "Messages stored by intake, Invalid ones too"),
     Event.CLAIMED: ("waybill_messages_claimed", "Messages leased to a worker"),
     Event.RETRIED: ("waybill_retries", "Tries that failed and are followed by another"),
-    Event.RETURNED: ("waybill_messages_returned", "Messages that a worker gave back itself, because it stopped"),
+    Event.RETURNED: ("waybill_messages_returned", "Messages that a worker gave back itself"),
     Event.RESCUED: ("waybill_rescues", "Messages given back after their worker was lost"),
 }
 _WAKE_UPS = {Event.WOKEN: "published", Event.NOT_WOKEN: "failed", Event.WAKE_SPARED: "spared"}

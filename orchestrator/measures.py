@@ -36,7 +36,7 @@ class Event(StrEnum):
     CLAIMED = "claimed"
     CLAIMS = "claims"  # statements that brought something, whatever the number of messages
     RETRIED = "retried"  # a try failed, another will follow
-    RETURNED = "returned"  # given back by a worker that stops, or that doesn't know the type
+    RETURNED = "returned"  # given back by its worker: it stops, a breaker is open, it can't carry the type out
     RESCUED = "rescued"  # given back after its worker was lost
     WOKEN = "woken"  # wake-ups published
     NOT_WOKEN = "not woken"  # wake-ups that the broker didn't take
