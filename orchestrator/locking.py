@@ -58,6 +58,7 @@ def lock(
 def lock_requests(cursor: CursorWrapper, request_ids: set[uuid.UUID]) -> LockedRequests:
     """Lock requests in id order, and tell which of them are stopped and which a failure would halt."""
     cursor.execute(
+        # By primary key.
         "SELECT id, stopped_at IS NOT NULL, error_policy, total - open FROM orchestrator_request"
         " WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE",
         (list(request_ids),),

@@ -214,6 +214,7 @@ def holds_claimable(lane: str) -> bool:
 def find_stopped(request_ids: list[uuid.UUID]) -> frozenset[uuid.UUID]:
     """Return those of the requests that were stopped, are overdue or are gone."""
     rows = _fetch(
+        # By primary key: as many probes as there are requests held.
         "SELECT id FROM orchestrator_request WHERE id = ANY (%(ids)s)"
         " AND (stopped_at IS NULL AND (deadline_at IS NULL OR deadline_at > now()))",
         {"ids": request_ids},

@@ -185,7 +185,7 @@ def _lock_lost_claim(cursor: CursorWrapper) -> _LostClaim | None:
 
 def _requests_of(cursor: CursorWrapper, lost: _LostClaim) -> set[uuid.UUID]:
     cursor.execute(
-        "SELECT DISTINCT request_id FROM orchestrator_message"
+        "SELECT DISTINCT request_id FROM orchestrator_message"  # message_claimed
         " WHERE claim_id = %(claim_id)s AND status = %(processing)s",
         {"claim_id": lost.claim_id, **WORDS},
     )
@@ -240,6 +240,7 @@ def forget_silent_workers() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         _bound(cursor)
         cursor.execute(
+            # A row a process; claim_worker.
             "DELETE FROM orchestrator_worker AS worker WHERE heartbeat_at < now() - %s * interval '1 second'"
             " AND NOT EXISTS (SELECT FROM orchestrator_claim WHERE worker_id = worker.id)",
             (20 * settings.WAYBILL_LEASE,),

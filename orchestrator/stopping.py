@@ -75,6 +75,7 @@ def _cancel(client_id: int, request_id: uuid.UUID, effects: Effects) -> None:
     """One unit of work. Locks in the house's order: request → messages → client lanes → effects."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
+            # By primary key.
             "SELECT door, open FROM orchestrator_request WHERE id = %s AND client_id = %s FOR NO KEY UPDATE",
             (request_id, client_id),
         )

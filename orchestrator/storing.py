@@ -126,7 +126,7 @@ def measure(rows: Sequence[NewRow]) -> None:
 def has_request(request_id: uuid.UUID) -> bool:
     """Tell whether the request stands in the ledger."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM orchestrator_request WHERE id = %s", [request_id])
+        cursor.execute("SELECT 1 FROM orchestrator_request WHERE id = %s", [request_id])  # by primary key
         return cursor.fetchone() is not None
 
 
