@@ -6,7 +6,7 @@ Called by Django's admin.
 # ruff: noqa: ARG002 - Django calls with these arguments
 
 import urllib.parse
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin
@@ -26,6 +26,14 @@ _SETTINGS = (
 )
 
 
+class SchemaField(forms.JSONField):
+    """JSON, or an empty box where none is set."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """Show nothing for nothing, where Django shows `null`."""
+        return "" if value is None else super().prepare_value(value)
+
+
 class BackendForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """A back end's settings."""
 
@@ -41,6 +49,7 @@ class BackendForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the 
     class Meta:
         model = Backend
         fields = ("message_type", *_SETTINGS)
+        field_classes: ClassVar[dict[str, type[forms.Field]]] = {"schema": SchemaField}
         widgets = {"message_type": forms.TextInput, "url": forms.TextInput, "lane": forms.TextInput}
 
     def clean(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The operator's desk: what it changes, what it shows, and what it never tells."""
 
 import base64
+import json
 import re
 import uuid
 from datetime import timedelta
@@ -282,6 +283,23 @@ class TestABackEnd:
         taken = Backend.objects.get()
         assert (given.concurrency, given.rate, given.burst, given.breaker) == (5, 1.5, 3, 7)
         assert (taken.concurrency, taken.rate, taken.burst, taken.breaker) == (None, None, None, None)
+
+    def test_shows_an_empty_box_where_nothing_is_set(self, browser: Browser) -> None:
+        backend_types.save("Parcel", {"url": "http://parcels/"})
+
+        for page in ("add", "Parcel/change"):
+            form = browser.get(f"/admin/orchestrator/backend/{page}/").context["adminform"].form
+            assert {name for name in form.fields if form[name].value() in {"null", "None"}} == set()
+
+    def test_shows_its_schema_and_loses_it(self, browser: Browser) -> None:
+        backend_types.save("Parcel", {"url": "http://parcels/", "schema": {"type": "object"}})
+        page = "/admin/orchestrator/backend/Parcel/change/"
+
+        shown = browser.get(page).context["adminform"].form["schema"].value()
+        browser.post(page, backend_form(schema=""))
+
+        assert json.loads(shown) == {"type": "object"}
+        assert Backend.objects.get().schema is None
 
     def test_never_shows_its_headers(self, browser: Browser) -> None:
         backend_types.save("Parcel", {"url": "http://parcels/", "headers": (("Authorization", "Bearer hidden"),)})
