@@ -3,18 +3,19 @@
 In: an operator's payload, or a type. Out: what the back end said; rows. Called by the back ends' page.
 """
 
-import json
 from typing import Any
 
+import msgspec
 from django import forms
 from django.http import HttpRequest
 from django.urls import reverse
 
-from orchestrator import audit, trial
+from orchestrator import audit, json_text, trial
 from orchestrator.lifecycle import Status
 from orchestrator.models import AuditAction, AuditOutcome, Message
 
 _SHOWN = 20
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class TrialForm(forms.Form):
@@ -23,12 +24,15 @@ class TrialForm(forms.Form):
     payload = forms.CharField(max_length=100_000, initial="{}", widget=forms.Textarea(attrs={"rows": 6}))
 
     def clean_payload(self) -> str:
-        """Take JSON only: nothing else would ever be sent."""
+        """Take what a message could hold, as the doors do: a JSON object that can be kept as it is."""
         text = str(self.cleaned_data["payload"])
         try:
-            json.loads(text)
-        except (ValueError, RecursionError) as broken:
-            raise forms.ValidationError(f"not JSON: {broken}") from broken
+            json_text.check(text.encode())
+            _OBJECT.decode(text)
+        except json_text.BadJSON as broken:
+            raise forms.ValidationError(str(broken)) from broken
+        except msgspec.ValidationError as other:
+            raise forms.ValidationError("A payload must be a JSON object.") from other
         return text
 
 

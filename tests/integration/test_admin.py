@@ -377,13 +377,29 @@ class TestABackEnd:
         assert AuditEntry.objects.get(action="test call").detail["status"] == 503
         assert not Message.objects.exists()
 
-    @pytest.mark.parametrize("payload", ["", "no json", "["])
-    def test_is_called_with_json_only(self, browser: Browser, payload: str) -> None:
-        backend_types.save("Parcel", {"url": "http://127.0.0.1:1/"})
+    @pytest.mark.parametrize(
+        ("payload", "says"),
+        [
+            ("", "required"),
+            ("no json", "not valid JSON"),
+            ("[", "not valid JSON"),
+            ('{"weight": NaN}', "not valid JSON"),
+            ('{"weight": Infinity}', "not valid JSON"),
+            ('{"weight": 1e999}', "beyond the range"),
+            ('{"name": "\\u0000"}', "NUL"),
+            ("[" * 1_000 + "]" * 1_000, "levels deep"),
+            *((other, "must be a JSON object") for other in ("[]", "null", "1", '"text"', "true")),
+        ],
+    )
+    def test_is_called_only_with_what_a_message_could_hold(
+        self, browser: Browser, httpserver: HTTPServer, payload: str, says: str
+    ) -> None:
+        backend_types.save("Parcel", {"url": httpserver.url_for("/parcels")})
 
         answer = browser.post("/admin/orchestrator/backend/Parcel/trial/", {"payload": payload})
 
-        assert answer.status_code == 200
+        assert says in str(answer.context["form"].errors["payload"])
+        assert not httpserver.log
         assert not AuditEntry.objects.filter(action="test call").exists()
 
     def test_that_does_not_answer_says_so(self, browser: Browser) -> None:
