@@ -27,7 +27,7 @@ from servestatic import ServeStaticASGI  # type: ignore[import-untyped] # noqa: 
 from config import metering  # noqa: E402
 from config.bridge import Bridge  # noqa: E402
 from config.uploads import Uploads  # noqa: E402
-from orchestrator import dispatch, following, tallies, tracing  # noqa: E402
+from orchestrator import dispatch, following, lasting, tallies, tracing  # noqa: E402
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -117,6 +117,7 @@ def _warm_up() -> None:
     dispatch.warm_up()
     _figures.start()
     tracing.begin(role="web")
+    lasting.set_aside()
 
 
 def _wind_down() -> None:

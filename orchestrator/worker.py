@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
-from orchestrator import context, dispatch, failpoints, queue, tallies, tracing
+from orchestrator import context, dispatch, failpoints, lasting, queue, tallies, tracing
 from orchestrator.drain import LaneDrain
 from orchestrator.ears import Ears
 from orchestrator.failpoints import Place
@@ -217,6 +217,7 @@ def _make(sender: Any, **_: Any) -> None:
 
 def _start(**_: Any) -> None:
     current().start()
+    lasting.set_aside()
 
 
 def _begin_stop(**_: Any) -> None:
