@@ -7,7 +7,8 @@ In: a table. Out: its list and its form. Called by the other files of this folde
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
@@ -61,6 +62,20 @@ class Recorded:
             raise
         return answer
 
+    def changelist_view(self, request: HttpRequest, *more: Any, **context: Any) -> Any:
+        """Show the list, or delete what is ticked; an attempt that isn't the user's to make is recorded."""
+        try:
+            self._check_deletion(request)
+            return self.list_view(request, *more, **context)
+        except PermissionDenied:
+            if _asks_to_delete(request):
+                self._refuse_ticked(request)
+            raise
+
+    def list_view(self, request: HttpRequest, *more: Any, **context: Any) -> Any:
+        """Answer with the list; Django's, unless a page has its own."""
+        return super().changelist_view(request, *more, **context)  # type: ignore[misc]
+
     def delete_view(self, request: HttpRequest, object_id: str, *more: Any, **context: Any) -> Any:
         """Delete a row; an attempt that isn't the user's to make is recorded."""
         try:
@@ -104,11 +119,28 @@ class Recorded:
             row = str(row) if isinstance(row.pk, int) else str(row.pk)
         return audit.Deed(action, model_name, row)
 
+    def _check_deletion(self, request: HttpRequest) -> None:
+        """Raise PermissionDenied where Django would show the list as if nothing had been asked."""
+        if _asks_to_delete(request) and not self.has_delete_permission(request):  # type: ignore[attr-defined]
+            raise PermissionDenied
+
+    def _refuse_ticked(self, request: HttpRequest) -> None:
+        """Record each row that was to be deleted, as many as a page of the list has."""
+        ticked = request.POST.getlist(ACTION_CHECKBOX_NAME)[: self.list_per_page]  # type: ignore[attr-defined]
+        for key in ticked or [""]:
+            self.refuse(request, AuditAction.DELETE, quote(key), "not permitted")
+
     def _row_of(self, request: HttpRequest, key: object) -> Model | str:
         """Return the row of a key as it is in an address; the key, when it is no row's."""
-        text = "" if key is None else str(key)
-        row: Model | None = self.get_object(request, unquote(text)) if text else None  # type: ignore[attr-defined]
+        text = "" if key is None else unquote(str(key))
+        if not text or "\x00" in text:  # no key of PostgreSQL's
+            return text
+        row: Model | None = self.get_object(request, text)  # type: ignore[attr-defined]
         return row or text
+
+
+def _asks_to_delete(request: HttpRequest) -> bool:
+    return "delete_selected" in request.POST.getlist("action")
 
 
 def _tell(message: Iterable[dict[str, Any]]) -> dict[str, list[str]]:

@@ -65,7 +65,7 @@ class RequestPage(LookedAt):
         ]
         return [*own, *super().get_urls()]
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def list_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Search, and list a page."""
         if not self.has_view_permission(request):
             raise PermissionDenied

@@ -1,12 +1,12 @@
 """The audit log: every deed of an operator leaves an entry that nobody can change."""
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import IntegrityError, transaction
 from django.test import Client as Browser
 from django.test import override_settings
 
-from orchestrator import audit, remote
+from orchestrator import audit, backend_types, remote
 from orchestrator.models import AuditAction, AuditEntry, AuditOutcome, Backend, Client
 from tests import engine, factories
 from tests.integration.test_admin import backend_form, client_form
@@ -37,6 +37,19 @@ def last() -> AuditEntry:
 
 def told(entry: AuditEntry) -> tuple[str, str, str, str, str]:
     return entry.actor, entry.action, entry.object_type, entry.object_id, entry.outcome
+
+
+def log_in_visitor(*permissions: str | None) -> Browser:
+    visitor = User.objects.create_user("visitor", password="open", is_staff=True)
+    visitor.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    browser = Browser()
+    browser.force_login(visitor)
+    return browser
+
+
+def deletion(*keys: object, **fields: str) -> dict[str, object]:
+    """What the list's form sends for rows that are ticked; with `post`, what its question sends."""
+    return {"action": "delete_selected", "_selected_action": list(keys), **fields}
 
 
 def test_an_entry_says_who_did_what_to_which_object_when_and_from_where() -> None:
@@ -143,6 +156,52 @@ class TestTheDesk:
         assert (changed.status_code, deleted.status_code) == (403, 403)
         assert told(attempt) == ("visitor", "change", "client", client.client_id, AuditOutcome.REFUSED)
         assert told(last())[1:4] == ("delete", "client", client.client_id)
+
+    @pytest.mark.parametrize("ticked", [[], ["Echo_5F1"], ["Echo_5F1", "Parcel"], ["no\x00where"]])
+    @pytest.mark.parametrize("permission", [None, "view_backend"])
+    def test_records_rows_that_somebody_may_not_delete_from_the_list(
+        self, permission: str | None, ticked: list[str]
+    ) -> None:
+        for name in ("Echo_5F1", "Parcel"):
+            backend_types.save(name, {"url": "http://parcels/"})
+        browser = log_in_visitor(permission)
+
+        answer = browser.post("/admin/orchestrator/backend/", deletion(*ticked, post="yes"))
+
+        assert answer.status_code == 403
+        attempts = AuditEntry.objects.exclude(action="log in").order_by("pk")
+        named = [name.replace("\x00", "\N{REPLACEMENT CHARACTER}") for name in ticked or [""]]
+        assert [told(entry) for entry in attempts] == [
+            ("visitor", "delete", "backend", name, AuditOutcome.REFUSED) for name in named
+        ]
+        assert Backend.objects.count() == 2
+
+    def test_records_a_superuser_whom_an_administrator_may_not_delete_from_the_list(self, user: User) -> None:
+        browser = log_in_visitor("view_user", "delete_user")
+
+        answer = browser.post("/admin/auth/user/", deletion(user.pk, post="yes"))
+
+        assert answer.status_code == 403
+        assert told(last()) == ("visitor", "delete", "user", "operator", AuditOutcome.REFUSED)
+        assert User.objects.filter(pk=user.pk).exists()
+
+    @pytest.mark.parametrize("page", ["request", "message", "worker", "client", "auditentry"])
+    def test_records_that_nobody_deletes_what_is_only_looked_at(self, browser: Browser, page: str) -> None:
+        answer = browser.post(f"/admin/orchestrator/{page}/", deletion("1", post="yes"))
+
+        assert answer.status_code == 403
+        assert told(last())[:3] == ("operator", "delete", page)
+
+    def test_records_each_row_that_is_deleted_from_the_list(self, browser: Browser) -> None:
+        backend_types.save("Parcel", {"url": "http://parcels/"})
+
+        asked = browser.post("/admin/orchestrator/backend/", deletion("Parcel"))
+        browser.post("/admin/orchestrator/backend/", deletion("Parcel", post="yes"))
+
+        assert asked.status_code == 200
+        entry = AuditEntry.objects.get(action="delete")
+        assert told(entry)[1:] == ("delete", "backend", "Parcel", AuditOutcome.DONE)
+        assert not Backend.objects.exists()
 
     def test_records_users_and_their_passwords_without_telling_them(self, browser: Browser) -> None:
         form = {
