@@ -6,7 +6,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from config.sessions import ADMIN
-from orchestrator.admin import login, refusing
+from orchestrator.admin import login, own_password, refusing
 from orchestrator.api import problems
 
 # Django tries one path after the other: short lists and hot windows come first, the longest last.
@@ -16,6 +16,7 @@ urlpatterns = [
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/dashboard/", include("orchestrator.admin.dashboard")),
     path("admin/login/", login.show),  # before Django's own, whose name leads here
+    path("admin/password_change/", admin.site.admin_view(own_password.show)),  # the same
     path("admin/", admin.site.urls),
     path("", include("orchestrator.api.urls")),
     path("", include("tracking.gateway.urls")),

@@ -52,6 +52,10 @@ def deletion(*keys: object, **fields: str) -> dict[str, object]:
     return {"action": "delete_selected", "_selected_action": list(keys), **fields}
 
 
+def own_password(*, old: str, again: str = "very-hidden-1") -> dict[str, str]:
+    return {"old_password": old, "new_password1": "very-hidden-1", "new_password2": again}
+
+
 def test_an_entry_says_who_did_what_to_which_object_when_and_from_where() -> None:
     audit.record(SOMEBODY, SOMETHING, detail={"queue": "slow"})
 
@@ -216,6 +220,38 @@ class TestTheDesk:
         assert told(last())[1:4] == ("add", "user", "new")
         assert "Username" in last().detail["set"]
         assert "hidden" not in str(last().detail)
+
+    def test_records_a_user_s_own_new_password_without_telling_it(self) -> None:
+        browser = log_in_visitor()
+
+        answer = browser.post("/admin/password_change/", own_password(old="open"))
+
+        assert answer.status_code == 302
+        assert told(last()) == ("visitor", "change", "user", "visitor", AuditOutcome.DONE)
+        assert last().detail == {"set": ["password"]}
+        assert User.objects.get(username="visitor").check_password("very-hidden-1")
+
+    @pytest.mark.parametrize(
+        ("form", "wrong"),
+        [({"old": "very-wrong"}, "old_password"), ({"old": "open", "again": "very-other-1"}, "new_password2")],
+    )
+    def test_records_that_a_user_s_own_password_was_not_changed(self, form: dict[str, str], wrong: str) -> None:
+        browser = log_in_visitor()
+
+        answer = browser.post("/admin/password_change/", own_password(**form))
+
+        assert answer.status_code == 200
+        assert told(last()) == ("visitor", "change", "user", "visitor", AuditOutcome.REFUSED)
+        assert last().detail == {"reason": f"can't be so: {wrong}"}
+        assert User.objects.get(username="visitor").check_password("open")
+
+    def test_records_nothing_when_a_user_only_looks_at_the_form_for_a_password(self) -> None:
+        browser = log_in_visitor()
+
+        assert browser.get("/admin/password_change/").status_code == 200
+        assert Browser().post("/admin/password_change/", own_password(old="open")).status_code == 302
+
+        assert not AuditEntry.objects.filter(action="change").exists()
 
     def test_names_clients_and_users_and_not_the_numbers_of_their_rows(self, browser: Browser) -> None:
         browser.post("/admin/orchestrator/client/add/", client_form(new_secret="on"))
