@@ -11,11 +11,12 @@ from typing import Any, ClassVar, cast
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
+from django.forms.fields import InvalidJSONInput
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldBooleanSwitchWidget
 
-from orchestrator import backend_types, handlers, sealing
+from orchestrator import backend_types, handlers, json_text, sealing
 from orchestrator.admin import backend_trial
 from orchestrator.admin.pages import Page
 from orchestrator.models import AuditAction, Backend
@@ -27,7 +28,21 @@ _SETTINGS = (
 
 
 class SchemaField(forms.JSONField):
-    """JSON, or an empty box where none is set."""
+    """JSON that the ledger can keep, or an empty box where none is set."""
+
+    def to_python(self, value: Any) -> Any:
+        """Refuse what a door would: PostgreSQL has no NUL and no half of a surrogate pair."""
+        parsed = super().to_python(value)
+        if isinstance(value, str) and parsed is not None:
+            try:
+                json_text.check(value.encode())
+            except json_text.BadJSON as broken:
+                raise forms.ValidationError(str(broken)) from broken
+        return parsed
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """Show again what was typed, as it was typed: read and written anew it may be no text any more."""
+        return data if data is None else InvalidJSONInput(data)
 
     def prepare_value(self, value: Any) -> Any:
         """Show nothing for nothing, where Django shows `null`."""
