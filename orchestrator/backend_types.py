@@ -15,7 +15,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
-from orchestrator import backends, destinations, handlers, limits, retries, schemas, sealing
+from orchestrator import backends, destinations, handlers, json_text, limits, retries, schemas, sealing
 from orchestrator.models import Backend
 
 _log = structlog.get_logger(__name__)
@@ -141,9 +141,10 @@ def parse_rate(text: str) -> float:
 def parse_schema(text: str) -> dict[str, Any]:
     """Return the JSON Schema of a file's text; raise `Refused` when it is none."""
     try:
-        schema = json.loads(text)
-    except ValueError as broken:
-        raise Refused("schema", f"the schema is not JSON: {broken}") from broken
+        json_text.check(text.encode())
+    except json_text.BadJSON as broken:
+        raise Refused("schema", f"the schema can't be kept: {broken}") from broken
+    schema = json.loads(text)
     compile_schema(schema)
     return schema  # type: ignore[no-any-return]
 

@@ -339,11 +339,13 @@ class TestBackend:
     @pytest.mark.parametrize(
         ("text", "reason"),
         [
-            ("{", "not JSON"),
+            ("{", "not valid JSON"),
             ("[]", "must be a JSON object"),
             ('{"type": "nothing"}', "not a JSON Schema"),
             ('{"$ref": "http://127.0.0.1:9/x"}', "not a JSON Schema"),
-            ("\x00", "not JSON"),
+            ("\x00", "not valid JSON"),
+            ('{"title": "\\u0000"}', "NUL"),
+            ('{"title": "\\ud800"}', "surrogate"),
         ],
     )
     def test_refuses_a_bad_schema(self, tmp_path: Path, text: str, reason: str) -> None:
