@@ -7,7 +7,6 @@ that has ended, and then one thread does the work of all who wait. The more ther
 transaction, as in a database's own group commit.
 """
 
-import copy
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -104,6 +103,8 @@ def _result_of(comer: _Comer[_Item, _Result]) -> _Result:
 
 def _own(failure: BaseException) -> BaseException:
     """Return an exception of the same type and cause, for one thread alone: each raise adds to its traceback."""
-    own = copy.copy(failure)
+    kind = type(failure)
+    own = kind.__new__(kind, *failure.args)  # without __init__, whose parameters need not be the args
+    own.__dict__.update(failure.__dict__)
     own.__cause__ = failure.__cause__ or failure
     return own

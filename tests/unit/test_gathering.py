@@ -135,6 +135,26 @@ def test_each_of_a_company_raises_an_exception_of_its_own() -> None:
         assert [frame.name for frame in traceback.extract_tb(failure.__traceback__)] == ["bring", "bring", "_result_of"]
 
 
+class Unfit(Exception):
+    """One whose parameters are not its args."""
+
+    def __init__(self, *, problems: int) -> None:
+        self.problems = problems
+        super().__init__(f"{problems} problems")
+
+
+def test_an_exception_of_ones_own_is_made_whatever_its_parameters_are() -> None:
+    def work(items: Sequence[int]) -> list[str | BaseException]:
+        return [Unfit(problems=item) for item in items]
+
+    gathering: Gathering[int, str] = Gathering(work, most=10)
+
+    with pytest.raises(Unfit, match=r"^3 problems$") as raised:
+        gathering.bring("key", 3)
+
+    assert raised.value.problems == 3
+
+
 def test_keys_do_not_wait_for_each_other() -> None:
     works = Works()
     gathering = Gathering(works, most=10)
