@@ -3,7 +3,7 @@
 In: nothing. Out: nothing. Called by a worker and by the web server, once, when they are ready to work.
 
 Messages come and go by the thousand, and each few thousand of them make Python's collector walk through every object
-there is: Django's and Celery's are hundreds of thousands, and that walk took a sixth of a worker's time.
+there is: Django's and Celery's are some 150,000, and that walk took a sixth of a worker's time.
 """
 
 import gc

@@ -174,7 +174,7 @@ class _Row:
     errors: tuple[str, ...] = ()
 
 
-_COMPLETE = _Row(Status.COMPLETE)  # one for all: making one for each took a tenth of a worker's time
+_COMPLETE = _Row(Status.COMPLETE)  # one for all of them: most messages are
 
 
 def _row(outcome: Outcome, *, stopped: bool) -> _Row:
